@@ -1,0 +1,1 @@
+"""Frames of reference, cameras and the geometry between them."""

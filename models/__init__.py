@@ -1,0 +1,1 @@
+"""Network definitions in torch; only training and export import them."""

@@ -1,0 +1,185 @@
+"""Settings: typed, with defaults, read from TOML; what is unknown is refused with the nearest valid name."""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from pipeline.errors import ConfigError
+from pipeline.topology import STAGES
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file."""
+
+
+class Source(_Section):
+    """How pictures are fetched."""
+
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    timeout_s: Positive = 5.0
+    folder_rate_hz: Positive = 25.0
+    paced: bool = False
+    """Play a file at its own speed, as a camera would."""
+
+
+class Capture(_Section):
+    """The ring that holds decoded pictures."""
+
+    ring_slots: Annotated[int, msgspec.Meta(ge=4, le=256)] = 12
+    decoder_threads: Count = 1
+
+
+class TrackSettings(_Section):
+    """When a subject is taken up, kept and given up."""
+
+    acquire_presence: Unit = 0.6
+    keep_presence: Unit = 0.3
+    coast_s: Positive = 0.4
+    search_factor: Annotated[float, msgspec.Meta(ge=1.2, le=8)] = 2.0
+    crop_factor: Annotated[float, msgspec.Meta(ge=1, le=2)] = 1.25
+
+
+class Encode(_Section):
+    """Which HRNet looks at the crop."""
+
+    network: Literal["w18_small_v2", "w32", "w48"] = "w18_small_v2"
+
+
+class Decode(_Section):
+    """How an embedding becomes 3D poses."""
+
+    decoder: Literal["mlp", "diffusion"] = "mlp"
+    source: Literal["image", "keypoints"] = "keypoints"
+    hypotheses: Annotated[int, msgspec.Meta(ge=1, le=50)] = 5
+
+
+class Smooth(_Section):
+    """Which revisions are published and how long after the frame."""
+
+    provisional: Annotated[int, msgspec.Meta(ge=0, le=2)] = 0
+    refined: Annotated[int, msgspec.Meta(ge=3, le=27)] = 13
+    final: bool = False
+    min_confidence: Unit = 0.3
+    every: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
+    """Run the window every n-th frame; the frames between take the per-frame decoder's pose."""
+
+
+class Publish(_Section):
+    """Where poses are published."""
+
+    endpoint: str = "tcp://127.0.0.1:5599"
+    insecure: bool = False
+    subscriber_queue: Count = 500
+
+
+class Camera(_Section):
+    """The picture's geometry where nothing was calibrated."""
+
+    vertical_fov_deg: Annotated[float, msgspec.Meta(gt=1, lt=150)] = 25.0
+
+
+class Engines(_Section):
+    """What runs the networks."""
+
+    backend: Literal["auto", "openvino", "onnxruntime"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    weights: str = ""
+    """Folder of the networks; empty: the ones shipped."""
+    threads: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Threads of one network; 0: what the cores allow."""
+
+
+class Config(_Section):
+    """Everything a run needs to know beside its sources."""
+
+    policy: Literal["live", "replay"] = "live"
+    stream: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "main"
+    source: Source = Source()
+    capture: Capture = Capture()
+    track: TrackSettings = TrackSettings()
+    encode: Encode = Encode()
+    decode: Decode = Decode()
+    smooth: Smooth = Smooth()
+    publish: Publish = Publish()
+    camera: Camera = Camera()
+    engines: Engines = Engines()
+    processes: dict[str, str] = msgspec.field(default_factory=lambda: {row.name: row.process for row in STAGES})
+    """Stage to process; stages of one process share it, for very small machines."""
+
+
+CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
+
+
+def load(path: Path) -> Config:
+    """Settings of a TOML file over the defaults. Raises ConfigError naming the file, the key and the remedy."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML ({error})") from error
+    return from_mapping(data, str(path))
+
+
+def shipped(name: str) -> Path:
+    """Path of a shipped configuration by its bare name, or the path itself when it is a file."""
+    bundled = CONFIGS / f"{name}.toml"
+    return bundled if bundled.is_file() and not Path(name).exists() else Path(name)
+
+
+def from_mapping(data: dict[str, object], where: str) -> Config:
+    """Validated settings of a mapping. Raises ConfigError."""
+    _refuse_unknown(Config, data, where, "")
+    try:
+        config = msgspec.convert(data, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {str(error).replace('`$.', '`')}") from error
+    return _with_all_processes(config, where)
+
+
+def _refuse_unknown(section: type[msgspec.Struct], data: dict[str, object], where: str, prefix: str) -> None:
+    fields = {field.name: field for field in msgspec.structs.fields(section)}
+    for key, value in data.items():
+        if key not in fields:
+            raise ConfigError(f"{where}: unknown key {prefix}{key!r}{nearest(key, list(fields))}")
+        inner = fields[key].type
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct) and isinstance(value, dict):
+            _refuse_unknown(inner, value, where, f"{key}.")
+
+
+def nearest(name: str, valid: list[str]) -> str:
+    """A hint at the valid name closest to `name`, or the list of valid names."""
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; valid are {', '.join(valid)}"
+
+
+def _with_all_processes(config: Config, where: str) -> Config:
+    names = [row.name for row in STAGES]
+    for name in config.processes:
+        if name not in names:
+            raise ConfigError(f"{where}: unknown key processes.{name!r}{nearest(name, names)}")
+    merged = {row.name: config.processes.get(row.name, row.process) for row in STAGES}
+    return msgspec.structs.replace(config, processes=merged)
+
+
+def as_toml(config: Config) -> str:
+    """The settings as TOML text that `load` reads back to the same settings."""
+    tables = msgspec.to_builtins(config)
+    lines = [f"{key} = {_toml(value)}" for key, value in tables.items() if not isinstance(value, dict)]
+    for key, table in tables.items():
+        if isinstance(table, dict):
+            lines += ["", f"[{key}]", *(f"{name} = {_toml(value)}" for name, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -1,0 +1,1 @@
+"""Consumers of published poses at the edge of the pipeline: recordings, overlays, plots."""

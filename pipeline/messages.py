@@ -1,0 +1,218 @@
+"""What the stages say to each other and to the world: one msgpack map per message, one frame on the wire.
+
+Times are nanoseconds. `t_media_ns` is the source's own clock (0 at the first picture), `t_capture_ns` is UNIX time when
+the picture left the decoder, stamps are the host's monotonic clock. Pixels of `img` are those of the picture as shown
+(after rotation metadata), u right, v down, centre of the top-left pixel at (0, 0). `root` is pelvis-relative in camera
+axes: x right, y down, z forward, metres. `docs/messages.md` describes every field for consumers in other languages.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import msgspec
+
+SCHEMA: Final = 1
+"""Version of the wire; a consumer refuses a higher one."""
+
+Point2 = tuple[float, float]
+Point3 = tuple[float, float, float]
+Box = tuple[float, float, float, float]
+Matrix3 = tuple[float, float, float, float, float, float, float, float, float]
+Revision = Literal["provisional", "refined", "final"]
+TrackState = Literal["none", "acquired", "followed", "coasted"]
+EventKind = Literal["stream_started", "subject_acquired", "subject_lost", "stream_restarted", "stream_ended"]
+
+
+class Stamp(msgspec.Struct, frozen=True, array_like=True):
+    """One stage's times for one message: taken from its queue, handed on (monotonic nanoseconds)."""
+
+    stage: str
+    t_in_ns: int
+    t_out_ns: int
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What every message carries."""
+
+    schema: int = SCHEMA
+    stream: str
+    seq: int
+    t_media_ns: int
+    t_capture_ns: int
+    stamps: tuple[Stamp, ...] = ()
+
+
+class Plane(msgspec.Struct, frozen=True, array_like=True):
+    """One plane of a picture in its ring slot: offset and row stride in bytes, width and height in samples."""
+
+    offset: int
+    stride: int
+    width: int
+    height: int
+
+
+class Frame(Message, frozen=True, kw_only=True, tag="frame"):
+    """A decoded picture. The planes lie in the ring; only the thumbnail travels."""
+
+    width: int
+    height: int
+    rotation_deg: Literal[0, 90, 180, 270]
+    layout: Literal["yuv420p", "nv12"]
+    matrix: Literal["bt601", "bt709"]
+    full_range: bool
+    planes: tuple[Plane, ...]
+    slot: int
+    generation: int
+    thumbnail: bytes
+    rate_hz: float
+
+
+class OfSubject(Message, frozen=True, kw_only=True):
+    """What every message about a subject carries on its way from track to smooth.
+
+    `state` none: nobody is seen, box and crop are absent. `crop_img_px` is the crop's centre u, v and its height.
+    """
+
+    width: int
+    height: int
+    rate_hz: float
+    subject: int
+    state: TrackState
+    presence: float
+    box_img_px: Box | None = None
+    crop_img_px: Point3 | None = None
+
+
+class Track(OfSubject, frozen=True, kw_only=True, tag="track"):
+    """Where the subject is, and its crop: uint8 RGB, 256 x 192, with the homography back to the picture."""
+
+    img_from_crop: Matrix3 | None = None
+    crop: bytes | None = None
+
+
+class Observation(OfSubject, frozen=True, kw_only=True, tag="observation"):
+    """2D keypoints of one subject with confidences, and the image embedding (float32, little endian)."""
+
+    joints_img_px: tuple[Point2, ...] = ()
+    joints_conf: tuple[float, ...] = ()
+    embedding: bytes | None = None
+
+
+class Hypotheses(OfSubject, frozen=True, kw_only=True, tag="hypotheses"):
+    """One or several 3D poses of one frame (float32, little endian, shape (count, 17, 3)) with the evidence for them."""
+
+    joints_img_px: tuple[Point2, ...] = ()
+    joints_conf: tuple[float, ...] = ()
+    count: int = 0
+    joints_root_m: bytes | None = None
+
+
+class PoseFrame(Message, frozen=True, kw_only=True, tag="pose"):
+    """The public pose of one frame. A later revision of the same (stream, subject, seq) replaces an earlier one."""
+
+    width: int
+    height: int
+    rate_hz: float
+    revision: Revision
+    lookahead: int
+    subject: int
+    tracked: bool
+    presence: float
+    box_img_px: Box | None = None
+    joints_img_px: tuple[Point2, ...] = ()
+    joints_conf: tuple[float, ...] = ()
+    joints_root_m: tuple[Point3, ...] = ()
+    joints_sd_m: tuple[float, ...] = ()
+    root_cam_m: Point3 | None = None
+    focal_px: float = 0.0
+    metric: Literal["none", "estimated"] = "none"
+
+
+class Event(Message, frozen=True, kw_only=True, tag="event"):
+    """Something happened to the stream or the subject at frame `seq`."""
+
+    kind: EventKind
+    subject: int = 0
+    detail: str = ""
+
+
+class End(Message, frozen=True, kw_only=True, tag="end"):
+    """The stream is over: the reader flushes what it holds and passes this on. `seq` is the number of frames sent."""
+
+
+class Latency(msgspec.Struct, frozen=True, array_like=True):
+    """Quantiles of a stage's time per message over its last seconds, in milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health"):
+    """A stage's heartbeat: state, counts since its start, drops by cause, speed and memory."""
+
+    schema: int = SCHEMA
+    stream: str
+    stage: str
+    pid: int
+    t_unix_ns: int
+    state: Literal["starting", "running", "ended", "failed"]
+    received: int = 0
+    sent: int = 0
+    dropped: dict[str, int] = {}
+    step: Latency = Latency(0.0, 0.0)
+    rss_bytes: int = 0
+    note: str = ""
+    error: str = ""
+    exit_code: int = 0
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hello"):
+    """First message to a new subscriber: what follows, in which units and frames of reference."""
+
+    schema: int = SCHEMA
+    stream: str
+    version: str
+    joint_names: tuple[str, ...]
+    parents: tuple[int, ...]
+    mirror_pairs: tuple[tuple[int, int], ...]
+    units: dict[str, str]
+    frames_of_reference: dict[str, str]
+    revisions: tuple[str, ...]
+
+
+Flowing = Frame | Track | Observation | Hypotheses | PoseFrame | Event | End
+Public = PoseFrame | Event | Health | Hello
+
+MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
+    struct.__name__: struct for struct in (Frame, Track, Observation, Hypotheses, PoseFrame, Event, End, Health, Hello)
+}
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_flowing: Final = msgspec.msgpack.Decoder(Flowing)
+_public: Final = msgspec.msgpack.Decoder(Public)
+_health: Final = msgspec.msgpack.Decoder(Health)
+
+
+def encode(message: Flowing | Public) -> bytes:
+    """Message to msgpack."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> Flowing:
+    """Msgpack to a message between stages. Raises msgspec.ValidationError on anything else."""
+    return _flowing.decode(data)
+
+
+def decode_public(data: bytes) -> Public:
+    """Msgpack to a message for consumers. Raises msgspec.ValidationError on anything else."""
+    return _public.decode(data)
+
+
+def decode_health(data: bytes) -> Health:
+    """Msgpack to a heartbeat. Raises msgspec.ValidationError on anything else."""
+    return _health.decode(data)
+
+
+def stamped(message: Flowing, source: Iterable[Stamp], stamp: Stamp) -> Flowing:
+    """The message with the stamps of the message it came from and one more."""
+    return msgspec.structs.replace(message, stamps=(*source, stamp))

@@ -1,0 +1,1 @@
+"""Synthetic athletes, training recipes, export and evaluation."""

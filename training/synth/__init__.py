@@ -1,0 +1,1 @@
+"""Synthetic athletes: bodies, motion, cameras, rendering and shards."""
