@@ -64,7 +64,7 @@ class Smooth(_Section):
     """Which revisions are published and how long after the frame."""
 
     provisional: Annotated[int, msgspec.Meta(ge=0, le=2)] = 0
-    refined: Annotated[int, msgspec.Meta(ge=3, le=27)] = 13
+    refined: Literal[4, 8, 13, 27] = 13
     final: bool = False
     min_confidence: Unit = 0.3
     every: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1

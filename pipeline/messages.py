@@ -181,6 +181,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="he
 
 
 Flowing = Frame | Track | Observation | Hypotheses | PoseFrame | Event | End
+Inbound = Flowing | Health
+"""What may arrive at a stage: `publish` also relays the heartbeats."""
 Public = PoseFrame | Event | Health | Hello
 
 MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
@@ -188,7 +190,7 @@ MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
 }
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_flowing: Final = msgspec.msgpack.Decoder(Flowing)
+_inbound: Final = msgspec.msgpack.Decoder(Inbound)
 _public: Final = msgspec.msgpack.Decoder(Public)
 _health: Final = msgspec.msgpack.Decoder(Health)
 
@@ -198,9 +200,9 @@ def encode(message: Flowing | Public) -> bytes:
     return _encoder.encode(message)
 
 
-def decode(data: bytes) -> Flowing:
+def decode(data: bytes) -> Inbound:
     """Msgpack to a message between stages. Raises msgspec.ValidationError on anything else."""
-    return _flowing.decode(data)
+    return _inbound.decode(data)
 
 
 def decode_public(data: bytes) -> Public:

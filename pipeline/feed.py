@@ -1,0 +1,131 @@
+"""The inlet of `capture`: pictures of a source, decoded in a thread of their own, numbered and timed."""
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pipeline.config import Config
+from pipeline.messages import End, Flowing, Frame
+from pipeline.picture import Picture
+from pipeline.ring import Ring
+from pipeline.sources import open_source
+from pipeline.stages.capture import Capture
+
+_DECODED_AHEAD: Final = 2
+_TURN_S: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture that just left the decoder."""
+
+    picture: Picture
+    seq: int
+    t_capture_ns: int
+    t_in_ns: int
+
+
+class CaptureComputation:
+    """`Capture` as the runner calls it."""
+
+    def __init__(self, capture: Capture, note: str) -> None:
+        self._capture = capture
+        self.note = note
+
+    def step(self, decoded: Decoded) -> Iterable[Frame]:
+        """The picture goes into the ring, its message on."""
+        return (self._capture.step(decoded.picture, decoded.seq, decoded.t_capture_ns),)
+
+    def flush(self) -> Iterable[Flowing]:
+        """Nothing is held back."""
+        return ()
+
+
+class SourceInlet:
+    """Decodes ahead by two pictures. Live, the older waits for nobody; in replay the ring's reader sets the pace."""
+
+    def __init__(self, config: Config, uri: str, ring_path: Path, stop: threading.Event) -> None:
+        self._config = config
+        self._live = config.policy == "live"
+        self._stop = stop
+        self._source = open_source(uri, config)
+        info = self._source.info
+        self._ring = Ring.open(ring_path, config.capture.ring_slots, info.slot_bytes)
+        self.computation = CaptureComputation(Capture(config, self._ring, info), info.describe())
+        self.dropped: Counter[str] = Counter()
+        self._decoded: queue.Queue[Decoded | End | Exception] = queue.Queue(_DECODED_AHEAD)
+        self._waiting: Decoded | None = None
+        self._thread = threading.Thread(target=self._decode, name="decode", daemon=True)
+        self._thread.start()
+
+    def receive(self, timeout_s: float) -> list[Decoded | End]:
+        """The next picture, the end, or nothing within the time. Raises what the source raised."""
+        if self._waiting is None:
+            try:
+                item = self._decoded.get(timeout=timeout_s)
+            except queue.Empty:
+                return []
+            if isinstance(item, Exception):
+                raise item
+            if isinstance(item, End):
+                return [item]
+            self._waiting = item
+        if not self._live and not self._ring.wait_writable(timeout_s):
+            return []
+        decoded, self._waiting = self._waiting, None
+        return [decoded]
+
+    def close(self) -> None:
+        """Stop decoding and let go of the source and the ring."""
+        self._stop.set()
+        self._thread.join(self._config.source.timeout_s + 1)
+        self._source.close()
+        self._ring.close()
+
+    def _decode(self) -> None:
+        seq = self._ring.last_seq + 1
+        t_media_ns = 0
+        try:
+            for picture in self._source.pictures(start=seq, stop=self._stop.is_set):
+                t_media_ns = picture.t_media_ns
+                self._offer(Decoded(picture, seq, time.time_ns(), time.monotonic_ns()))
+                seq += 1
+                if self._stop.is_set():
+                    return
+        except Exception as error:
+            self._put(error)
+            return
+        self._put(
+            End(stream=self._config.stream, seq=seq, t_media_ns=t_media_ns, t_capture_ns=time.time_ns())
+        )
+
+    def _offer(self, decoded: Decoded) -> None:
+        if not self._live:
+            self._put(decoded)
+            return
+        while True:
+            try:
+                self._decoded.put_nowait(decoded)
+                return
+            except queue.Full:
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        try:
+            self._decoded.get_nowait()
+            self.dropped["superseded"] += 1
+        except queue.Empty:
+            return
+
+    def _put(self, item: Decoded | End | Exception) -> None:
+        while not self._stop.is_set():
+            try:
+                self._decoded.put(item, timeout=_TURN_S)
+                return
+            except queue.Full:
+                continue

@@ -1,0 +1,284 @@
+"""A decoded picture in the decoder's own planes, and the only two things ever made of it: a crop and a thumbnail.
+
+The whole picture is never converted to RGB. Pixels are those of the picture as shown, after rotation metadata: u right,
+v down, centre of the top-left pixel at (0, 0). "Coded" is the picture as the decoder gives it, before rotation.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, cast
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Layout = Literal["yuv420p", "nv12"]
+Matrix = Literal["bt601", "bt709"]
+Rotation = Literal[0, 90, 180, 270]
+Bytes = npt.NDArray[np.uint8]
+Mat3 = npt.NDArray[np.float64]
+
+_TAKEN_AS_IS: Final[dict[str, Layout]] = {"yuv420p": "yuv420p", "yuvj420p": "yuv420p", "nv12": "nv12"}
+# AVColorSpace (ITU-T H.273) to the nearer of the two matrices we convert with; BT.2020 is close to BT.709.
+_MATRIX: Final[dict[int, Matrix]] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt709", 10: "bt709"}
+_SWSCALE_MATRIX: Final[dict[Matrix, int]] = {"bt601": 5, "bt709": 1}
+_RANGE_LIMITED: Final = 1
+_RANGE_FULL: Final = 2
+_HD_HEIGHT: Final = 720
+
+# Chroma samples of H.264, HEVC and MPEG-2 lie on even luma columns and between two luma rows ("left" siting). MJPEG puts
+# them between columns too: a quarter of a chroma sample away, which no crop can tell.
+_CHROMA_FROM_LUMA: Final[Mat3] = np.array([[0.5, 0.0, 0.0], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
+_NEUTRAL: Final = 128
+_MINIFY: Final = 1.5
+"""More source pixels than this per crop pixel: the source is halved first, or fine texture would alias."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Planes of one picture, uint8, coded orientation: Y, U, V of `yuv420p`, or Y and interleaved UV of `nv12`.
+
+    Chroma planes of a picture of odd size are (n + 1) // 2 samples high and wide; `nv12`'s second plane is twice as
+    wide. Turning the coded picture clockwise by `rotation_deg` shows it upright.
+    """
+
+    planes: tuple[Bytes, ...]
+    layout: Layout
+    matrix: Matrix = "bt709"
+    full_range: bool = False
+    rotation_deg: Rotation = 0
+    t_media_ns: int = 0
+
+    def __post_init__(self) -> None:
+        height, width = self.planes[0].shape
+        chroma = ((height + 1) // 2, (width + 1) // 2)
+        wanted = {"yuv420p": [chroma, chroma], "nv12": [(chroma[0], 2 * chroma[1])]}[self.layout]
+        got = [plane.shape for plane in self.planes[1:]]
+        if got != wanted:
+            raise ValueError(f"chroma planes of a {width}x{height} {self.layout} picture: expected {wanted}, got {got}")
+
+    @property
+    def coded_width(self) -> int:
+        """Width before rotation, pixels."""
+        return int(self.planes[0].shape[1])
+
+    @property
+    def coded_height(self) -> int:
+        """Height before rotation, pixels."""
+        return int(self.planes[0].shape[0])
+
+    @property
+    def width(self) -> int:
+        """Width as shown, pixels."""
+        return self.coded_height if self.rotation_deg in (90, 270) else self.coded_width
+
+    @property
+    def height(self) -> int:
+        """Height as shown, pixels."""
+        return self.coded_width if self.rotation_deg in (90, 270) else self.coded_height
+
+    @property
+    def coded_from_img(self) -> Mat3:
+        """Coded pixel of a shown one, homogeneous (3, 3)."""
+        right, bottom = self.coded_width - 1.0, self.coded_height - 1.0
+        rows = {
+            0: [[1, 0, 0], [0, 1, 0]],
+            90: [[0, 1, 0], [-1, 0, bottom]],
+            180: [[-1, 0, right], [0, -1, bottom]],
+            270: [[0, -1, right], [1, 0, 0]],
+        }[self.rotation_deg]
+        return np.array([*rows, [0, 0, 1]], np.float64)
+
+    def at(self, t_media_ns: int) -> "Picture":
+        """The same picture at another media time."""
+        return replace(self, t_media_ns=t_media_ns)
+
+
+def rotation_of(counterclockwise_deg: float) -> Rotation:
+    """Nearest quarter turn, clockwise, of the angle that FFmpeg reports counterclockwise."""
+    return cast(Rotation, round(-counterclockwise_deg / 90.0) * 90 % 360)
+
+
+def from_av(frame: av.VideoFrame, rotation: Rotation = 0, t_media_ns: int = 0) -> Picture:
+    """Picture of a decoded frame: no copy for yuv420p, yuvj420p and nv12; the planes keep the frame alive."""
+    if frame.format.name not in _TAKEN_AS_IS or any(plane.line_size < 0 for plane in frame.planes):
+        frame = _reformatted(frame)
+    layout = _TAKEN_AS_IS[frame.format.name]
+    width, height = int(frame.width), int(frame.height)
+    chroma = ((height + 1) // 2, (width + 1) // 2)
+    shapes = [(height, width), *([chroma, chroma] if layout == "yuv420p" else [(chroma[0], 2 * chroma[1])])]
+    return Picture(
+        planes=tuple(_plane(plane, shape) for plane, shape in zip(frame.planes, shapes, strict=True)),
+        layout=layout,
+        matrix=_matrix_of(frame),
+        full_range=_is_full_range(frame),
+        rotation_deg=rotation,
+        t_media_ns=t_media_ns,
+    )
+
+
+def _plane(plane: av.video.plane.VideoPlane, shape: tuple[int, int]) -> Bytes:
+    stride = int(plane.line_size)
+    flat = np.frombuffer(plane, np.uint8)
+    return np.lib.stride_tricks.as_strided(flat, shape, (stride, 1), writeable=False)
+
+
+def _matrix_of(frame: av.VideoFrame) -> Matrix:
+    return _MATRIX.get(int(frame.colorspace), "bt709" if frame.height >= _HD_HEIGHT else "bt601")
+
+
+def _is_full_range(frame: av.VideoFrame) -> bool:
+    return frame.format.name.startswith("yuvj") or int(frame.color_range) == _RANGE_FULL
+
+
+def _reformatted(frame: av.VideoFrame) -> av.VideoFrame:
+    # One swscale pass over the whole picture. It hits PNG and other RGB images, grey images, most USB cameras (YUYV, or
+    # MJPEG with 4:2:2 chroma), studio codecs (ProRes, DNxHD, 4:2:2 and 4:4:4) and 10-bit HEVC. Ordinary H.264 and HEVC
+    # from cameras, telephones and RTSP never come here.
+    is_rgb = frame.format.is_rgb or frame.format.has_palette
+    full = not is_rgb and _is_full_range(frame)
+    target_range = _RANGE_FULL if full else _RANGE_LIMITED
+    if not is_rgb:
+        return frame.reformat(format="yuv420p", dst_color_range=target_range)
+    matrix = _SWSCALE_MATRIX["bt709" if frame.height >= _HD_HEIGHT else "bt601"]
+    return frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=target_range)
+
+
+def rgb_from_yuv(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float32]:
+    """Affine map (3, 4) from (Y, Cb, Cr) to (R, G, B), all 0..255 (ITU-R BT.601 and BT.709)."""
+    red, blue = (0.2126, 0.0722) if matrix == "bt709" else (0.299, 0.114)
+    green = 1.0 - red - blue
+    luma, chroma, black = (1.0, 1.0, 0.0) if full_range else (255 / 219, 255 / 224, 16.0)
+    linear = np.array(
+        [
+            [luma, 0.0, chroma * 2 * (1 - red)],
+            [luma, -chroma * 2 * (1 - blue) * blue / green, -chroma * 2 * (1 - red) * red / green],
+            [luma, chroma * 2 * (1 - blue), 0.0],
+        ]
+    )
+    offset = -linear @ np.array([black, _NEUTRAL, _NEUTRAL])
+    return np.column_stack([linear, offset]).astype(np.float32)
+
+
+def cut(picture: Picture, img_from_crop: npt.ArrayLike, size: tuple[int, int]) -> Bytes:
+    """Crop of `size` (width, height) as uint8 RGB (height, width, 3); black where the picture ends.
+
+    `img_from_crop` (3, 3) takes crop pixels to shown pixels. Only the pixels under the crop are read, warped and
+    converted; minified crops are averaged, so that fine texture does not alias.
+    """
+    luma_from_crop = picture.coded_from_img @ np.asarray(img_from_crop, np.float64).reshape(3, 3)
+    chroma_from_crop = _CHROMA_FROM_LUMA @ luma_from_crop
+    yuv = np.empty((size[1], size[0], 3), np.uint8)
+    yuv[..., 0] = _warp(picture.planes[0], luma_from_crop, size, 0 if picture.full_range else 16)
+    for channel, plane in enumerate(_chroma(picture), start=1):
+        yuv[..., channel] = _warp(plane, chroma_from_crop, size, _NEUTRAL)
+    return cast(Bytes, cv2.transform(yuv, rgb_from_yuv(picture.matrix, picture.full_range)))
+
+
+def _chroma(picture: Picture) -> tuple[Bytes, Bytes]:
+    """Cb and Cr as views; those of nv12 have a step of two."""
+    if picture.layout == "yuv420p":
+        return picture.planes[1], picture.planes[2]
+    return picture.planes[1][:, 0::2], picture.planes[1][:, 1::2]
+
+
+def _warp(plane: Bytes, plane_from_crop: Mat3, size: tuple[int, int], outside: int) -> Bytes:
+    """One plane of the crop, (height, width)."""
+    steps = _steps(plane_from_crop, size)
+    window = _window(plane_from_crop, size, plane, steps)
+    if window is None:
+        return np.full((size[1], size[0]), outside, np.uint8)
+    left, top, _, _ = window
+    region = _shrunk(plane, window, steps, outside)
+    # Centre of a shrunk pixel = centre of the step_x * step_y block it was averaged from.
+    region_from_plane = np.array(
+        [
+            [1 / steps[0], 0, (0.5 - left) / steps[0] - 0.5],
+            [0, 1 / steps[1], (0.5 - top) / steps[1] - 0.5],
+            [0, 0, 1],
+        ]
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    matrix = region_from_plane @ plane_from_crop
+    return cast(Bytes, cv2.warpPerspective(region, matrix, size, flags=flags, borderValue=outside))
+
+
+def _steps(plane_from_crop: Mat3, size: tuple[int, int]) -> tuple[int, int]:
+    """By how much (a power of two) to shrink the plane's x and y before sampling it."""
+    centre = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2, 1.0])
+    x, y, w = plane_from_crop @ centre
+    jacobian = (plane_from_crop[:2, :2] - np.outer([x / w, y / w], plane_from_crop[2, :2])) / w
+    step_x, step_y = (_power_of_two(float(pitch)) for pitch in np.linalg.norm(jacobian, axis=1))
+    return step_x, step_y
+
+
+def _power_of_two(pitch: float) -> int:
+    step = 1
+    while pitch > _MINIFY * step and step < 64:
+        step *= 2
+    return step
+
+
+def _window(
+    plane_from_crop: Mat3, size: tuple[int, int], plane: Bytes, steps: tuple[int, int]
+) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom of what the crop can see of the plane, in multiples of `steps`; None if nothing.
+
+    Right and bottom may reach beyond the plane by less than a step.
+    """
+    limits = np.array([plane.shape[1], plane.shape[0]])
+    right, bottom = size[0] - 0.5, size[1] - 0.5
+    corners = np.array([[-0.5, -0.5, 1], [right, -0.5, 1], [-0.5, bottom, 1], [right, bottom, 1]]) @ plane_from_crop.T
+    pitch = np.array(steps)
+    if (corners[:, 2] <= 1e-9).any():  # the crop reaches the horizon: no bound
+        low, high = np.zeros(2), limits.astype(float)
+    else:
+        points = corners[:, :2] / corners[:, 2:]
+        low, high = points.min(0) - 2 * pitch, points.max(0) + 2 * pitch + 1
+    low = np.clip(low, 0, limits) // pitch * pitch
+    high = np.ceil(np.clip(high, 0, limits) / pitch) * pitch
+    if (high <= low).any():
+        return None
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _shrunk(plane: Bytes, window: tuple[int, int, int, int], steps: tuple[int, int], outside: int) -> Bytes:
+    """The window averaged over blocks of `steps`; what lies beyond the plane is `outside`."""
+    left, top, right, bottom = window
+    region = plane[top:bottom, left:right]
+    if region.strides[1] != 1:
+        region = np.ascontiguousarray(region)
+    beyond_y, beyond_x = bottom - top - region.shape[0], right - left - region.shape[1]
+    if beyond_x or beyond_y:
+        region = cv2.copyMakeBorder(region, 0, beyond_y, 0, beyond_x, cv2.BORDER_CONSTANT, value=outside)
+    step_x, step_y = steps
+    while step_x > 1 or step_y > 1:
+        by_x, by_y = 1 + (step_x > 1), 1 + (step_y > 1)
+        region = _halved(region, by_x, by_y)
+        step_x, step_y = step_x // by_x, step_y // by_y
+    return region
+
+
+def _halved(region: Bytes, by_x: int, by_y: int) -> Bytes:
+    # OpenCV averages 2 x 2 blocks some twenty times faster than any other area ratio, hence steps of two throughout.
+    size = (region.shape[1] // by_x, region.shape[0] // by_y)
+    return cast(Bytes, cv2.resize(region, size, interpolation=cv2.INTER_AREA))
+
+
+def thumbnail(picture: Picture, size_px: int) -> bytes:
+    """The whole shown picture squeezed to size_px x size_px, area averaged: RGB bytes, row by row."""
+    yuv = np.empty((size_px, size_px, 3), np.uint8)
+    for channel, plane in enumerate((picture.planes[0], *_chroma(picture))):
+        yuv[..., channel] = _squeezed(plane, size_px)
+    rgb = cv2.transform(yuv, rgb_from_yuv(picture.matrix, picture.full_range))
+    return np.rot90(rgb, -(picture.rotation_deg // 90)).tobytes()
+
+
+def _squeezed(plane: Bytes, size_px: int) -> Bytes:
+    if plane.strides[1] != 1:
+        plane = np.ascontiguousarray(plane)
+    while all(side % 2 == 0 and side >= 2 * size_px for side in plane.shape):
+        plane = _halved(plane, 2, 2)
+    larger = min(plane.shape) < size_px  # INTER_AREA does not interpolate when it enlarges
+    flag = cv2.INTER_LINEAR if larger else cv2.INTER_AREA
+    return cast(Bytes, cv2.resize(plane, (size_px, size_px), interpolation=flag))

@@ -1,0 +1,194 @@
+"""The one loop that does a stage's input and output: receive, compute, stamp, send, and beat.
+
+Every stage runs in this loop; what differs is its inlet (a source or the bus), its outlet (the bus or the public
+socket) and its computation.
+"""
+
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+import numpy as np
+import psutil
+
+from pipeline.bus import Outbox, PublicSocket
+from pipeline.messages import End, Flowing, Health, Inbound, Latency, Stamp
+from pipeline.stages.publish import Publish
+
+BEAT_S: Final = 0.5
+_WAIT_S: Final = 0.05
+
+
+class Inlet(Protocol):
+    """Where a stage's messages come from."""
+
+    dropped: Counter[str]
+
+    def receive(self, timeout_s: float) -> Sequence[Any]:
+        """What has arrived within the time, oldest first."""
+        ...
+
+
+class Outlet(Protocol):
+    """Where a stage's messages go."""
+
+    dropped: Counter[str]
+
+    def send(self, message: Any, alive: Callable[[], bool]) -> bool:
+        """Hand on one message; False if it was dropped."""
+        ...
+
+
+class Computation(Protocol):
+    """`pipeline.stage.Compute`, for any kind of input."""
+
+    note: str
+
+    def step(self, message: Any) -> Iterable[Flowing]:
+        """Messages that follow from one message."""
+        ...
+
+    def flush(self) -> Iterable[Flowing]:
+        """What is held back when the stream ends."""
+        ...
+
+
+class Relay:
+    """The computation of a stage that only passes messages on."""
+
+    note = ""
+
+    def step(self, message: Flowing) -> Iterable[Flowing]:
+        """The message itself."""
+        return (message,)
+
+    def flush(self) -> Iterable[Flowing]:
+        """Nothing is held back."""
+        return ()
+
+
+class PublicOutlet:
+    """Poses, events and heartbeats to the public socket; a hello to each new subscription."""
+
+    def __init__(self, publish: Publish, socket: PublicSocket) -> None:
+        self._publish = publish
+        self._socket = socket
+        self.dropped: Counter[str] = Counter()
+
+    def send(self, message: Inbound, alive: Callable[[], bool]) -> bool:
+        """Publish on the message's topic."""
+        self.greet(alive)
+        if isinstance(message, Health):
+            routed = [self._publish.health(message)]
+        else:
+            routed = self._publish.step(message)
+        return all([self._socket.send(topic, payload, alive) for topic, payload in routed])
+
+    def greet(self, alive: Callable[[], bool]) -> None:
+        """Say hello to whoever subscribed since the last call."""
+        for topic in self._socket.subscriptions():
+            self._socket.send(*self._publish.hello(topic), alive)
+
+
+class Pulse:
+    """A stage's heartbeat: counts and times, sent to the supervisor at most twice a second."""
+
+    def __init__(self, stage: str, stream: str, control: Outbox) -> None:
+        self._health = Health(stream=stream, stage=stage, pid=os.getpid(), t_unix_ns=0, state="starting")
+        self._control = control
+        self._process = psutil.Process()
+        self._steps: deque[float] = deque(maxlen=512)
+        self._due = 0.0
+        self.received = 0
+        self.sent = 0
+
+    def took(self, seconds: float) -> None:
+        """One message was computed in this time."""
+        self._steps.append(seconds * 1e3)
+
+    def beat(self, dropped: Counter[str], **changes: object) -> None:
+        """Send a heartbeat if one is due, or at once if the state changes."""
+        now = time.monotonic()
+        if now < self._due and not changes:
+            return
+        self._due = now + BEAT_S
+        p50_ms, p99_ms = np.percentile(self._steps, (50, 99)) if self._steps else (0.0, 0.0)
+        self._health = msgspec.structs.replace(
+            self._health,
+            t_unix_ns=time.time_ns(),
+            received=self.received,
+            sent=self.sent,
+            dropped={cause: count for cause, count in dropped.items() if count},
+            step=Latency(float(p50_ms), float(p99_ms)),
+            rss_bytes=self._process.memory_info().rss,
+            **changes,
+        )
+        self._control.send(self._health, lambda: True)
+
+
+class Runner:
+    """Runs one stage until its stream ends or it is told to stop."""
+
+    def __init__(
+        self,
+        stage: str,
+        computation: Computation,
+        inlet: Inlet,
+        outlet: Outlet,
+        pulse: Pulse,
+        stop: threading.Event,
+    ) -> None:
+        self._stage = stage
+        self._computation = computation
+        self._inlet = inlet
+        self._outlet = outlet
+        self._pulse = pulse
+        self._stop = stop
+
+    def run(self) -> bool:
+        """Loop. True if the stream ended, False if it was stopped."""
+        self._pulse.beat(self._dropped(), state="running", note=self._computation.note)
+        while not self._stop.is_set():
+            for message in self._inlet.receive(_WAIT_S):
+                if isinstance(message, End):
+                    self._end(message)
+                    return True
+                self._handle(message)
+            if isinstance(self._outlet, PublicOutlet):
+                self._outlet.greet(self._alive)
+            self._alive()
+        return False
+
+    def _handle(self, message: Any) -> None:
+        if isinstance(message, Health):
+            self._outlet.send(message, self._alive)
+            return
+        self._pulse.received += 1
+        started_ns = getattr(message, "t_in_ns", None) or time.monotonic_ns()
+        before = time.perf_counter()
+        results = list(self._computation.step(message))
+        self._pulse.took(time.perf_counter() - before)
+        self._send(results, started_ns)
+
+    def _end(self, end: End) -> None:
+        self._send(list(self._computation.flush()), time.monotonic_ns())
+        self._outlet.send(end, self._alive)
+        self._pulse.beat(self._dropped(), state="ended")
+
+    def _send(self, results: Iterable[Flowing], started_ns: int) -> None:
+        for result in results:
+            stamp = Stamp(self._stage, started_ns, time.monotonic_ns())
+            message = msgspec.structs.replace(result, stamps=(*result.stamps, stamp))
+            self._pulse.sent += self._outlet.send(message, self._alive)
+
+    def _alive(self) -> bool:
+        self._pulse.beat(self._dropped())
+        return not self._stop.is_set()
+
+    def _dropped(self) -> Counter[str]:
+        own: Counter[str] = getattr(self._computation, "dropped", Counter())
+        return self._inlet.dropped + self._outlet.dropped + own

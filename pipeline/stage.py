@@ -1,0 +1,50 @@
+"""What a stage is to the runner, and what a stage is given to build itself from."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from engines.contracts import Contract
+from engines.session import EngineSettings, Session, open_session
+from pipeline.config import Config
+from pipeline.messages import Flowing
+from pipeline.ring import Ring
+
+
+class Compute(Protocol):
+    """A stage's computation: no socket, no clock, no file. `note` says in a line what it runs on."""
+
+    note: str
+
+    def step(self, message: Flowing) -> Iterable[Flowing]:
+        """Messages that follow from one message, in order; often none or one."""
+        ...
+
+    def flush(self) -> Iterable[Flowing]:
+        """What is still held back when the stream ends."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What surrounds a stage: settings, the run's folder, the share of the machine."""
+
+    config: Config
+    run_dir: Path
+    cores: int
+
+    def session(self, contract: Contract, threads: int) -> Session:
+        """An engine for `contract`; `threads` unless the settings say otherwise."""
+        engines = self.config.engines
+        settings = EngineSettings(
+            backend=engines.backend,
+            precision=engines.precision,
+            weights=Path(engines.weights) if engines.weights else None,
+            threads=engines.threads or min(threads, self.cores),
+        )
+        return open_session(contract, settings, self.cores)
+
+    def ring(self) -> Ring:
+        """The ring of pictures, attached as its reader. It exists before the first `Frame` arrives."""
+        return Ring.attach(self.run_dir / "ring")

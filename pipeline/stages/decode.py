@@ -1,0 +1,96 @@
+"""decode: an embedding, of the picture or of the keypoints, to one or several pelvis-relative 3D poses."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.codecs import normalise_keypoints
+from engines.contracts import (
+    DIFFUSION_DECODER,
+    MLP_DECODER,
+    MODALITY_2D,
+    MODALITY_IMAGE,
+    POSE2D_ENCODER,
+)
+from engines.session import Session
+from engines.skeleton import J
+from pipeline.messages import Hypotheses, Observation
+from pipeline.stage import Host
+
+Array = npt.NDArray[np.float32]
+
+_NO_BOX: Final = np.zeros((1, 3), np.float32)
+"""Zeros say to the networks that the camera's intrinsics are not known."""
+
+
+class Decode:
+    """Runs the decoder, after the keypoint encoder where the embedding is to come from the keypoints."""
+
+    def __init__(self, decoder: Session, keypoint_encoder: Session | None, hypotheses: int) -> None:
+        self._decoder = decoder
+        self._keypoint_encoder = keypoint_encoder
+        self._hypotheses = hypotheses
+        self.note = decoder.device
+
+    def step(self, observation: Observation) -> Iterable[Hypotheses]:
+        """One set of hypotheses for every observation, in order; empty where there is no subject."""
+        joints = None if observation.embedding is None else self._poses(observation)
+        yield Hypotheses(
+            stream=observation.stream,
+            seq=observation.seq,
+            t_media_ns=observation.t_media_ns,
+            t_capture_ns=observation.t_capture_ns,
+            stamps=observation.stamps,
+            width=observation.width,
+            height=observation.height,
+            rate_hz=observation.rate_hz,
+            subject=observation.subject,
+            state=observation.state,
+            presence=observation.presence,
+            box_img_px=observation.box_img_px,
+            crop_img_px=observation.crop_img_px,
+            joints_img_px=observation.joints_img_px,
+            joints_conf=observation.joints_conf,
+            count=0 if joints is None else len(joints),
+            joints_root_m=None if joints is None else joints.astype("<f4").tobytes(),
+        )
+
+    def flush(self) -> Iterable[Hypotheses]:
+        """Nothing is held back."""
+        return ()
+
+    def _poses(self, observation: Observation) -> Array:
+        embedding, modality = self._embedding(observation)
+        inputs = {"embedding": embedding, "modality": np.array([modality], np.int64), "box": _NO_BOX}
+        if self._decoder.contract is DIFFUSION_DECODER:
+            inputs["noise"] = self._noise(observation.subject)
+        joints = self._decoder.run(inputs)["joints"]
+        return joints.reshape(-1, J, 3)
+
+    def _embedding(self, observation: Observation) -> tuple[Array, int]:
+        if self._keypoint_encoder is None:
+            assert observation.embedding is not None
+            return np.frombuffer(observation.embedding, "<f4")[None], MODALITY_IMAGE
+        inputs: Mapping[str, np.ndarray] = {
+            "keypoints": normalise_keypoints(
+                np.asarray(observation.joints_img_px, np.float32), observation.crop_img_px
+            )[None],
+            "confidence": np.asarray(observation.joints_conf, np.float32)[None],
+            "box": _NO_BOX,
+        }
+        return self._keypoint_encoder.run(inputs)["embedding"], MODALITY_2D
+
+    def _noise(self, subject: int) -> Array:
+        """The same seeds for a subject at all times, so that its hypotheses do not flicker."""
+        generator = np.random.default_rng(subject)
+        return generator.standard_normal((1, self._hypotheses, J * 3)).astype(np.float32)
+
+
+def build(host: Host) -> Decode:
+    """The stage on this host."""
+    settings = host.config.decode
+    contract = MLP_DECODER if settings.decoder == "mlp" else DIFFUSION_DECODER
+    keypoint_encoder = host.session(POSE2D_ENCODER, threads=1) if settings.source == "keypoints" else None
+    return Decode(host.session(contract, threads=1), keypoint_encoder, settings.hypotheses)

@@ -1,0 +1,64 @@
+"""encode: the crop to 2D keypoints with confidences, and to the image embedding."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from engines.codecs import decode_heatmaps, to_image
+from engines.contracts import CROP_H, CROP_W, encoder
+from engines.session import Session
+from pipeline.messages import Observation, Track
+from pipeline.stage import Host
+
+
+class Encode:
+    """Runs the HRNet encoder. A frame without a subject passes through as such."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.note = session.device
+
+    def step(self, track: Track) -> Iterable[Observation]:
+        """One observation for every track, in order."""
+        evidence = {} if track.crop is None else self._look(track)
+        yield Observation(
+            stream=track.stream,
+            seq=track.seq,
+            t_media_ns=track.t_media_ns,
+            t_capture_ns=track.t_capture_ns,
+            stamps=track.stamps,
+            width=track.width,
+            height=track.height,
+            rate_hz=track.rate_hz,
+            subject=track.subject,
+            state=track.state,
+            presence=track.presence,
+            box_img_px=track.box_img_px,
+            crop_img_px=track.crop_img_px,
+            **evidence,
+        )
+
+    def flush(self) -> Iterable[Observation]:
+        """Nothing is held back."""
+        return ()
+
+    def _look(self, track: Track) -> dict[str, object]:
+        assert track.crop is not None
+        crop = np.frombuffer(track.crop, np.uint8).reshape(1, CROP_H, CROP_W, 3)
+        result = self._session.run({"crop": crop})
+        joints_crop_px, confidence = decode_heatmaps(result["heatmaps"][0])
+        img_from_crop = np.asarray(track.img_from_crop, np.float64).reshape(3, 3)
+        return {
+            "joints_img_px": _points(to_image(img_from_crop, joints_crop_px)),
+            "joints_conf": tuple(float(value) for value in confidence),
+            "embedding": result["embedding"][0].astype("<f4").tobytes(),
+        }
+
+
+def _points(joints_px: np.ndarray) -> tuple[tuple[float, float], ...]:
+    return tuple((float(u), float(v)) for u, v in joints_px)
+
+
+def build(host: Host) -> Encode:
+    """The stage on this host."""
+    return Encode(host.session(encoder(host.config.encode.network), threads=2))

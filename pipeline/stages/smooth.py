@@ -1,0 +1,222 @@
+"""smooth: the sliding window over time, and the revisions of every frame: provisional, refined, final.
+
+A later revision replaces an earlier one. Provisional poses come from the newest frames the window holds, refined ones
+look a quarter of a second ahead, final ones (replay) have the window centred on them.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from calibration.camera import Camera
+from calibration.root import solve_root
+from engines.codecs import normalise_keypoints
+from engines.contracts import TEMPORAL_FRAME, TEMPORAL_WINDOW, WINDOW
+from engines.session import Session
+from engines.skeleton import PELVIS, J
+from pipeline.config import Config
+from pipeline.messages import Event, EventKind, Hypotheses, Point3, PoseFrame, Revision
+from pipeline.stage import Host
+from pipeline.window import Window
+
+Array = npt.NDArray[np.float32]
+
+CENTRED: Final = WINDOW // 2
+WARM_UP: Final = 9
+"""Below so many seen frames in the window the per-frame decoder's pose is published instead."""
+_FINAL_BLOCK: Final = 27
+"""Final poses are read from one centred window in blocks of so many cells."""
+
+
+@dataclass(slots=True)
+class Held:
+    """A frame whose later revisions are still to come."""
+
+    message: Hypotheses
+    cell: int
+    decoded: Array | None
+
+
+class Smooth:
+    """Turns hypotheses into poses in time, and tells what happens to the subject."""
+
+    def __init__(self, config: Config, frame_session: Session, window_session: Session) -> None:
+        self._settings = config.smooth
+        self._fov_deg = config.camera.vertical_fov_deg
+        self._sessions = (frame_session, window_session)
+        self._window: Window | None = None
+        self._recent: deque[Held] = deque(maxlen=3)
+        self._to_refine: deque[Held] = deque()
+        self._to_finish: deque[Held] = deque()
+        self._subject = 0
+        self._poses: Array | None = None
+        self._frames = 0
+        self._last: Hypotheses | None = None
+        self.note = window_session.device
+
+    def step(self, message: Hypotheses) -> Iterable[PoseFrame | Event]:
+        """The revisions that this frame makes possible, and events, in order."""
+        if self._window is None:
+            self._window = Window(*self._sessions, message.rate_hz)
+        yield from self._events(message)
+        held = self._take(message, self._window)
+        self._look(self._window)
+        yield from self._provisional(held, self._window)
+        yield from self._refined(self._window, self._window.newest - self._settings.refined)
+        yield from self._final(self._window, self._window.newest - CENTRED)
+        self._last = message
+
+    def flush(self) -> Iterable[PoseFrame | Event]:
+        """The window's tail: what is still to be refined and finished, then the end of the stream."""
+        if self._window is not None and self._last is not None:
+            yield from self._refined(self._window, self._window.newest)
+            yield from self._final(self._window, self._window.newest)
+            yield _event(self._last, "stream_ended", self._subject, f"{self._frames} frames")
+
+    def _events(self, message: Hypotheses) -> Iterator[Event]:
+        if self._last is None:
+            yield _event(message, "stream_started", 0, f"{message.width}x{message.height} {message.rate_hz:.2f} Hz")
+        elif message.seq <= self._last.seq or message.t_media_ns < self._last.t_media_ns:
+            yield _event(message, "stream_restarted", self._subject, "the source began again")
+        subject = message.subject if message.state != "none" else 0
+        if subject != self._subject:
+            if self._subject:
+                yield _event(message, "subject_lost", self._subject)
+            if subject:
+                yield _event(message, "subject_acquired", subject)
+        self._subject = subject
+
+    def _take(self, message: Hypotheses, window: Window) -> Held:
+        if self._last is not None and message.subject != self._last.subject and message.subject:
+            window.forget()
+        decoded = _mean(message)
+        keypoints, missing = self._keypoints(message)
+        held = Held(message, window.push(message.t_media_ns, keypoints, missing), decoded)
+        self._frames += 1
+        self._recent.append(held)
+        self._to_refine.append(held)
+        if self._settings.final:
+            self._to_finish.append(held)
+        return held
+
+    def _keypoints(self, message: Hypotheses) -> tuple[Array | None, Array | None]:
+        if not message.joints_img_px or message.crop_img_px is None:
+            return None, None
+        keypoints = normalise_keypoints(np.asarray(message.joints_img_px, np.float32), message.crop_img_px)
+        confidence = np.asarray(message.joints_conf, np.float32)
+        return keypoints, (confidence < self._settings.min_confidence).astype(np.float32)
+
+    def _look(self, window: Window) -> None:
+        """Run the window once; provisional and refined poses are both read from its result."""
+        if self._frames % self._settings.every:
+            return
+        enough = window.seen(window.newest) >= WARM_UP
+        self._poses = window.poses(window.newest, self._settings.provisional) if enough else None
+        self._looked_at = window.newest
+
+    def _provisional(self, held: Held, window: Window) -> Iterator[PoseFrame]:
+        behind = self._settings.provisional
+        if len(self._recent) > behind:
+            frame = self._recent[-1 - behind]
+            yield self._publish(frame, "provisional", behind, self._read(frame))
+
+    def _refined(self, window: Window, until: int) -> Iterator[PoseFrame]:
+        while self._to_refine and self._to_refine[0].cell <= until:
+            frame = self._to_refine.popleft()
+            yield self._publish(frame, "refined", self._settings.refined, self._read(frame))
+
+    def _final(self, window: Window, until: int) -> Iterator[PoseFrame]:
+        """Whole blocks as soon as their window is complete, the rest when `until` is the newest cell."""
+        flushing = until == window.newest
+        while self._to_finish and (flushing or self._to_finish[0].cell + _FINAL_BLOCK <= until):
+            first = self._to_finish[0].cell
+            centre = first + _FINAL_BLOCK // 2
+            end = min(window.newest, centre + CENTRED)
+            poses = window.poses(end, end - centre) if window.seen(end) >= WARM_UP else None
+            while self._to_finish and self._to_finish[0].cell < first + _FINAL_BLOCK:
+                frame = self._to_finish.popleft()
+                pose = frame.decoded if poses is None else poses[frame.cell - end - 1]
+                yield self._publish(frame, "final", min(CENTRED, window.newest - frame.cell), pose)
+
+    def _read(self, frame: Held) -> Array | None:
+        if self._poses is None or not 0 <= self._looked_at - frame.cell < WINDOW:
+            return frame.decoded
+        return self._poses[frame.cell - self._looked_at - 1]
+
+    def _publish(self, frame: Held, revision: Revision, lookahead: int, pose: Array | None) -> PoseFrame:
+        message = frame.message
+        tracked = bool(message.joints_img_px) and pose is not None
+        camera = Camera.guessed(message.width, message.height, self._fov_deg)
+        return PoseFrame(
+            stream=message.stream,
+            seq=message.seq,
+            t_media_ns=message.t_media_ns,
+            t_capture_ns=message.t_capture_ns,
+            stamps=message.stamps,
+            width=message.width,
+            height=message.height,
+            rate_hz=message.rate_hz,
+            revision=revision,
+            lookahead=lookahead,
+            subject=message.subject,
+            tracked=tracked,
+            presence=message.presence,
+            box_img_px=message.box_img_px,
+            joints_img_px=message.joints_img_px,
+            joints_conf=message.joints_conf,
+            joints_root_m=_points(pose) if tracked and pose is not None else (),
+            joints_sd_m=_spread(message),
+            root_cam_m=_root(message, pose, camera) if tracked and pose is not None else None,
+            focal_px=camera.focal_px,
+            metric="estimated" if tracked else "none",
+        )
+
+
+def _event(message: Hypotheses, kind: EventKind, subject: int, detail: str = "") -> Event:
+    return Event(
+        stream=message.stream,
+        seq=message.seq,
+        t_media_ns=message.t_media_ns,
+        t_capture_ns=message.t_capture_ns,
+        kind=kind,
+        subject=subject,
+        detail=detail,
+    )
+
+
+def _hypotheses(message: Hypotheses) -> Array | None:
+    if message.joints_root_m is None or message.count == 0:
+        return None
+    return np.frombuffer(message.joints_root_m, "<f4").reshape(message.count, J, 3)
+
+
+def _mean(message: Hypotheses) -> Array | None:
+    hypotheses = _hypotheses(message)
+    return None if hypotheses is None else hypotheses.mean(axis=0)
+
+
+def _spread(message: Hypotheses) -> tuple[float, ...]:
+    """Per joint the standard deviation over the hypotheses, sqrt(tr S / 3); nothing to say from a single one."""
+    hypotheses = _hypotheses(message)
+    if hypotheses is None or len(hypotheses) < 2:
+        return ()
+    return tuple(float(value) for value in np.sqrt(hypotheses.var(axis=0, ddof=1).mean(axis=-1)))
+
+
+def _root(message: Hypotheses, pose: Array, camera: Camera) -> Point3 | None:
+    solution = solve_root(pose, np.asarray(message.joints_img_px), np.asarray(message.joints_conf), camera)
+    return None if solution is None else (float(solution[0]), float(solution[1]), float(solution[2]))
+
+
+def _points(pose: Array) -> tuple[Point3, ...]:
+    centred = pose - pose[PELVIS]
+    return tuple((float(x), float(y), float(z)) for x, y, z in centred)
+
+
+def build(host: Host) -> Smooth:
+    """The stage on this host."""
+    return Smooth(host.config, host.session(TEMPORAL_FRAME, threads=1), host.session(TEMPORAL_WINDOW, threads=1))

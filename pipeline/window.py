@@ -1,0 +1,99 @@
+"""The sliding window of the temporal network: frames onto an even grid of time, features kept, gaps masked.
+
+The network was trained on grids of 35 to 75 steps a second. A slower source is filled up by linear interpolation, a
+faster one thinned; what was not seen is masked from attention, never invented (ALGORITHMS 5.3).
+"""
+
+import math
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.contracts import FEATURE, LOOKAHEADS, WINDOW
+from engines.session import Session
+
+Array = npt.NDArray[np.float32]
+
+SLOWEST_HZ: Final = 35.0
+FASTEST_HZ: Final = 75.0
+_KEPT: Final = 2 * WINDOW
+_BRIDGED_FRAMES: Final = 3
+
+
+def grid_rate_hz(rate_hz: float) -> float:
+    """Steps a second of the grid for a source of `rate_hz`: a multiple or a fraction of it."""
+    if rate_hz <= 0:
+        return 50.0
+    if rate_hz < SLOWEST_HZ:
+        return rate_hz * math.ceil(SLOWEST_HZ / rate_hz)
+    return rate_hz / math.ceil(rate_hz / FASTEST_HZ)
+
+
+class Window:
+    """Features of the last cells of the time grid, and the poses the network sees in them."""
+
+    def __init__(self, frame_session: Session, window_session: Session, rate_hz: float) -> None:
+        self._frame_session = frame_session
+        self._window_session = window_session
+        self._grid_hz = grid_rate_hz(rate_hz)
+        self._bridge = max(1, round(_BRIDGED_FRAMES * self._grid_hz / max(rate_hz, 1.0)))
+        self._features = np.zeros((_KEPT, FEATURE), np.float32)
+        self._owner = np.full(_KEPT, -1, np.int64)
+        self._last: tuple[int, Array, Array] | None = None
+        self.newest = -1
+
+    def cell(self, t_media_ns: int) -> int:
+        """The grid's cell that holds the time."""
+        return round(t_media_ns * 1e-9 * self._grid_hz)
+
+    def push(self, t_media_ns: int, keypoints: Array | None, missing: Array | None) -> int:
+        """Take in a frame: keypoints (17, 2) as the contract scales them, missing (17,); None: nobody seen."""
+        cell = max(self.cell(t_media_ns), self.newest)
+        if keypoints is not None and missing is not None and cell > self.newest:
+            cells, points, holes = self._bridged(cell, keypoints, missing)
+            result = self._frame_session.run({"keypoints": points, "missing": holes})
+            self._features[cells % _KEPT] = result["feature"]
+            self._owner[cells % _KEPT] = cells
+            self._last = (cell, keypoints, missing)
+        self.newest = cell
+        return cell
+
+    def forget(self) -> None:
+        """Start afresh: a cut, or another subject."""
+        self._owner[:] = -1
+        self._last = None
+
+    def seen(self, end: int) -> int:
+        """How many cells of the window that ends with cell `end` hold a measurement."""
+        return int(self._mask(end).sum())
+
+    def poses(self, end: int, lookahead: int) -> Array:
+        """Poses (243, 17, 3) of the cells end-242 .. end, root-relative, metres; asked for at end - lookahead."""
+        cells = np.arange(end - WINDOW + 1, end + 1)
+        features = np.where(self._mask(end)[:, None], self._features[cells % _KEPT], np.float32(0))
+        index = min(range(len(LOOKAHEADS)), key=lambda at: abs(LOOKAHEADS[at] - lookahead))
+        result = self._window_session.run(
+            {
+                "features": features[None],
+                "seen": self._mask(end).astype(np.float32)[None],
+                "lookahead": np.array([index], np.int64),
+            }
+        )
+        return result["joints"][0]
+
+    def _mask(self, end: int) -> npt.NDArray[np.bool_]:
+        cells = np.arange(end - WINDOW + 1, end + 1)
+        return (self._owner[cells % _KEPT] == cells) & (cells >= 0)
+
+    def _bridged(self, cell: int, keypoints: Array, missing: Array) -> tuple[npt.NDArray[np.int64], Array, Array]:
+        """The frame and, across a short step from the last one, the cells between by linear interpolation."""
+        if self._last is None or not 1 < cell - self._last[0] <= self._bridge:
+            return np.array([cell]), keypoints[None], missing[None]
+        first, before, before_missing = self._last
+        cells = np.arange(first + 1, cell + 1)
+        weight = ((cells - first) / (cell - first)).astype(np.float32)[:, None, None]
+        points = (1 - weight) * before + weight * keypoints
+        holes = np.repeat(np.maximum(before_missing, missing)[None], len(cells), axis=0)
+        holes[-1] = missing
+        return cells, points, holes
