@@ -1,0 +1,123 @@
+"""Publish: the only stage that faces the network. Topics, bytes, greetings; the runner owns the socket."""
+
+import ipaddress
+from typing import Final
+
+from engines.skeleton import JOINT_NAMES, MIRROR_PAIRS, PARENTS
+from pipeline.config import Config
+from pipeline.edges.versions import posecast_version
+from pipeline.errors import EndpointError
+from pipeline.messages import End, Event, Health, Hello, PoseFrame, encode
+
+UNITS: Final = {
+    "_ns": "nanoseconds",
+    "_ms": "milliseconds",
+    "_hz": "per second",
+    "_deg": "degrees",
+    "_px": "pixels of the picture as shown",
+    "_m": "metres",
+    "_sd_m": "metres, one standard deviation per axis",
+    "_conf": "0 (not measured) to 1",
+    "_bytes": "bytes",
+}
+"""Unit by the ending of a field's name."""
+
+FRAMES_OF_REFERENCE: Final = {
+    "img": "the picture as shown, after rotation metadata: u right, v down, top-left pixel's centre (0, 0)",
+    "cam": "the camera: x right, y down, z forward, origin at the camera's centre",
+    "root": "relative to the pelvis, in the axes of cam",
+    "t_media": "the source's own clock, 0 at the first picture",
+    "t_capture": "UNIX time when the picture left the decoder",
+    "stamps": "monotonic clock of the host of the stages; compare only with one another",
+}
+"""What the middle part of a field's name refers to."""
+
+REVISIONS: Final = ("provisional", "refined", "final")
+"""In the order in which they supersede one another."""
+
+
+class Publish:
+    """From poses and events to topics and bytes.
+
+    The last revision of a frame supersedes the earlier ones; every revision is published. The stamp of this
+    stage must be on the message when it arrives here, because what leaves is bytes.
+    """
+
+    def __init__(self, config: Config, version: str = "") -> None:
+        self._stream = config.stream
+        self._hello = encode(
+            Hello(
+                stream=config.stream,
+                version=version or posecast_version(),
+                joint_names=JOINT_NAMES,
+                parents=PARENTS,
+                mirror_pairs=MIRROR_PAIRS,
+                units=UNITS,
+                frames_of_reference=FRAMES_OF_REFERENCE,
+                revisions=REVISIONS,
+            )
+        )
+
+    def step(self, message: PoseFrame | Event | End) -> list[tuple[str, bytes]]:
+        """Topic and payload of a message; none for End, whose public form is the event `stream_ended`."""
+        match message:
+            case PoseFrame():
+                return [(f"pose/{message.stream}", encode(message))]
+            case Event():
+                return [(f"event/{message.stream}", encode(message))]
+            case End():
+                return []
+
+    def hello(self, topic: str) -> tuple[str, bytes]:
+        """Greeting for a new subscription to the prefix `topic`, under a topic that the prefix lets through.
+
+        A subscription to something that this stream never publishes is greeted too: the hello names the
+        stream.
+        """
+        own = (f"hello/{self._stream}", f"pose/{self._stream}", f"event/{self._stream}", "health/")
+        for candidate in own:
+            if candidate.startswith(topic):
+                return candidate, self._hello
+        return topic, self._hello
+
+    def health(self, health: Health) -> tuple[str, bytes]:
+        """Topic and payload of a stage's heartbeat."""
+        return f"health/{health.stage}", encode(health)
+
+
+def check_endpoint(endpoint: str, insecure: bool) -> None:
+    """Refuse an address that reaches beyond this machine, unless `insecure`.
+
+    Fine without: `ipc://`, `inproc://`, and `tcp://` on 127.0.0.0/8, ::1 or localhost. Raises EndpointError.
+    """
+    transport, separator, address = endpoint.partition("://")
+    if not separator or transport not in ("tcp", "ipc", "inproc") or not address:
+        raise EndpointError(
+            f"publish.endpoint {endpoint!r}: not an address; write tcp://127.0.0.1:5599 or ipc:///path"
+        )
+    if transport != "tcp":
+        return
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not _is_port(port):
+        raise EndpointError(
+            f"publish.endpoint {endpoint!r}: host or port missing; write tcp://127.0.0.1:5599"
+        )
+    if not insecure and not is_loopback(host):
+        raise EndpointError(
+            f"publish.endpoint {endpoint!r}: reaches beyond this machine without encryption; "
+            "bind tcp://127.0.0.1:5599, or type --insecure if everybody on that network may read the poses"
+        )
+
+
+def _is_port(port: str) -> bool:
+    return port == "*" or (port.isascii() and port.isdigit() and int(port) <= 65535)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as ZeroMQ writes it, cannot be reached from other machines."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
