@@ -1,7 +1,8 @@
-"""A decoded picture in the decoder's own planes, and the only two things ever made of it: a crop and a thumbnail.
+"""A decoded picture in the decoder's own planes, and the two things made of it: a crop and a thumbnail.
 
-The whole picture is never converted to RGB. Pixels are those of the picture as shown, after rotation metadata: u right,
-v down, centre of the top-left pixel at (0, 0). "Coded" is the picture as the decoder gives it, before rotation.
+The whole picture is never converted to RGB. Pixels are those of the picture as shown, after rotation
+metadata: u right, v down, centre of the top-left pixel at (0, 0). "Coded" is the picture as the decoder
+gives it, before rotation.
 """
 
 from dataclasses import dataclass, replace
@@ -20,14 +21,15 @@ Mat3 = npt.NDArray[np.float64]
 
 _TAKEN_AS_IS: Final[dict[str, Layout]] = {"yuv420p": "yuv420p", "yuvj420p": "yuv420p", "nv12": "nv12"}
 # AVColorSpace (ITU-T H.273) to the nearer of the two matrices we convert with; BT.2020 is close to BT.709.
-_MATRIX: Final[dict[int, Matrix]] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 7: "bt709", 9: "bt709", 10: "bt709"}
+_BT709: Final = frozenset({1, 7, 9, 10})
+_BT601: Final = frozenset({4, 5, 6})
 _SWSCALE_MATRIX: Final[dict[Matrix, int]] = {"bt601": 5, "bt709": 1}
 _RANGE_LIMITED: Final = 1
 _RANGE_FULL: Final = 2
 _HD_HEIGHT: Final = 720
 
-# Chroma samples of H.264, HEVC and MPEG-2 lie on even luma columns and between two luma rows ("left" siting). MJPEG puts
-# them between columns too: a quarter of a chroma sample away, which no crop can tell.
+# Chroma samples of H.264, HEVC and MPEG-2 lie on even luma columns and between two luma rows ("left" siting).
+# MJPEG puts them between columns too: a quarter of a chroma sample away, which no crop can tell.
 _CHROMA_FROM_LUMA: Final[Mat3] = np.array([[0.5, 0.0, 0.0], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
 _NEUTRAL: Final = 128
 _MINIFY: Final = 1.5
@@ -36,10 +38,10 @@ _MINIFY: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Planes of one picture, uint8, coded orientation: Y, U, V of `yuv420p`, or Y and interleaved UV of `nv12`.
+    """Planes of one picture, uint8, coded orientation: Y, U, V of yuv420p, or Y and interleaved UV of nv12.
 
-    Chroma planes of a picture of odd size are (n + 1) // 2 samples high and wide; `nv12`'s second plane is twice as
-    wide. Turning the coded picture clockwise by `rotation_deg` shows it upright.
+    Chroma planes of a picture of odd size are (n + 1) // 2 samples high and wide; the second plane of nv12
+    is twice as wide. Turning the coded picture clockwise by `rotation_deg` shows it upright.
     """
 
     planes: tuple[Bytes, ...]
@@ -55,7 +57,9 @@ class Picture:
         wanted = {"yuv420p": [chroma, chroma], "nv12": [(chroma[0], 2 * chroma[1])]}[self.layout]
         got = [plane.shape for plane in self.planes[1:]]
         if got != wanted:
-            raise ValueError(f"chroma planes of a {width}x{height} {self.layout} picture: expected {wanted}, got {got}")
+            raise ValueError(
+                f"chroma of a {width}x{height} {self.layout} picture: expected {wanted}, got {got}"
+            )
 
     @property
     def coded_width(self) -> int:
@@ -81,13 +85,13 @@ class Picture:
     def coded_from_img(self) -> Mat3:
         """Coded pixel of a shown one, homogeneous (3, 3)."""
         right, bottom = self.coded_width - 1.0, self.coded_height - 1.0
-        rows = {
+        rows: dict[int, list[list[float]]] = {
             0: [[1, 0, 0], [0, 1, 0]],
             90: [[0, 1, 0], [-1, 0, bottom]],
             180: [[-1, 0, right], [0, -1, bottom]],
             270: [[0, -1, right], [1, 0, 0]],
-        }[self.rotation_deg]
-        return np.array([*rows, [0, 0, 1]], np.float64)
+        }
+        return np.array([*rows[self.rotation_deg], [0, 0, 1]], np.float64)
 
     def at(self, t_media_ns: int) -> "Picture":
         """The same picture at another media time."""
@@ -119,12 +123,19 @@ def from_av(frame: av.VideoFrame, rotation: Rotation = 0, t_media_ns: int = 0) -
 
 def _plane(plane: av.video.plane.VideoPlane, shape: tuple[int, int]) -> Bytes:
     stride = int(plane.line_size)
-    flat = np.frombuffer(plane, np.uint8)
+    flat = np.frombuffer(memoryview(plane), np.uint8)
     return np.lib.stride_tricks.as_strided(flat, shape, (stride, 1), writeable=False)
 
 
 def _matrix_of(frame: av.VideoFrame) -> Matrix:
-    return _MATRIX.get(int(frame.colorspace), "bt709" if frame.height >= _HD_HEIGHT else "bt601")
+    space = int(frame.colorspace)
+    if space in _BT709 or space in _BT601:
+        return "bt709" if space in _BT709 else "bt601"
+    return _unspecified(int(frame.height))
+
+
+def _unspecified(height: int) -> Matrix:
+    return "bt709" if height >= _HD_HEIGHT else "bt601"
 
 
 def _is_full_range(frame: av.VideoFrame) -> bool:
@@ -132,16 +143,14 @@ def _is_full_range(frame: av.VideoFrame) -> bool:
 
 
 def _reformatted(frame: av.VideoFrame) -> av.VideoFrame:
-    # One swscale pass over the whole picture. It hits PNG and other RGB images, grey images, most USB cameras (YUYV, or
-    # MJPEG with 4:2:2 chroma), studio codecs (ProRes, DNxHD, 4:2:2 and 4:4:4) and 10-bit HEVC. Ordinary H.264 and HEVC
-    # from cameras, telephones and RTSP never come here.
-    is_rgb = frame.format.is_rgb or frame.format.has_palette
-    full = not is_rgb and _is_full_range(frame)
-    target_range = _RANGE_FULL if full else _RANGE_LIMITED
-    if not is_rgb:
-        return frame.reformat(format="yuv420p", dst_color_range=target_range)
-    matrix = _SWSCALE_MATRIX["bt709" if frame.height >= _HD_HEIGHT else "bt601"]
-    return frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=target_range)
+    # One swscale pass over the whole picture. It hits PNG and other RGB images, grey images, most USB cameras
+    # (YUYV, or MJPEG with 4:2:2 chroma), studio codecs (ProRes, DNxHD, 4:2:2 and 4:4:4) and 10-bit HEVC.
+    # Ordinary H.264 and HEVC of cameras, telephones and RTSP never come here.
+    if frame.format.is_rgb or frame.format.has_palette:
+        matrix = _SWSCALE_MATRIX[_unspecified(int(frame.height))]
+        return frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=_RANGE_LIMITED)
+    target = _RANGE_FULL if _is_full_range(frame) else _RANGE_LIMITED
+    return frame.reformat(format="yuv420p", dst_color_range=target)
 
 
 def rgb_from_yuv(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float32]:
@@ -163,8 +172,8 @@ def rgb_from_yuv(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float32]:
 def cut(picture: Picture, img_from_crop: npt.ArrayLike, size: tuple[int, int]) -> Bytes:
     """Crop of `size` (width, height) as uint8 RGB (height, width, 3); black where the picture ends.
 
-    `img_from_crop` (3, 3) takes crop pixels to shown pixels. Only the pixels under the crop are read, warped and
-    converted; minified crops are averaged, so that fine texture does not alias.
+    `img_from_crop` (3, 3) takes crop pixels to shown pixels. Only the pixels under the crop are read,
+    warped and converted; minified crops are averaged first, so that fine texture does not alias.
     """
     luma_from_crop = picture.coded_from_img @ np.asarray(img_from_crop, np.float64).reshape(3, 3)
     chroma_from_crop = _CHROMA_FROM_LUMA @ luma_from_crop
@@ -222,13 +231,14 @@ def _power_of_two(pitch: float) -> int:
 def _window(
     plane_from_crop: Mat3, size: tuple[int, int], plane: Bytes, steps: tuple[int, int]
 ) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom of what the crop can see of the plane, in multiples of `steps`; None if nothing.
+    """Left, top, right, bottom of what the crop sees of the plane, in multiples of `steps`; None if nothing.
 
     Right and bottom may reach beyond the plane by less than a step.
     """
     limits = np.array([plane.shape[1], plane.shape[0]])
     right, bottom = size[0] - 0.5, size[1] - 0.5
-    corners = np.array([[-0.5, -0.5, 1], [right, -0.5, 1], [-0.5, bottom, 1], [right, bottom, 1]]) @ plane_from_crop.T
+    crop_corners = np.array([[-0.5, -0.5, 1], [right, -0.5, 1], [-0.5, bottom, 1], [right, bottom, 1]])
+    corners = crop_corners @ plane_from_crop.T
     pitch = np.array(steps)
     if (corners[:, 2] <= 1e-9).any():  # the crop reaches the horizon: no bound
         low, high = np.zeros(2), limits.astype(float)
@@ -250,7 +260,7 @@ def _shrunk(plane: Bytes, window: tuple[int, int, int, int], steps: tuple[int, i
         region = np.ascontiguousarray(region)
     beyond_y, beyond_x = bottom - top - region.shape[0], right - left - region.shape[1]
     if beyond_x or beyond_y:
-        region = cv2.copyMakeBorder(region, 0, beyond_y, 0, beyond_x, cv2.BORDER_CONSTANT, value=outside)
+        region = _extended(region, beyond_x, beyond_y, cv2.BORDER_CONSTANT, outside)
     step_x, step_y = steps
     while step_x > 1 or step_y > 1:
         by_x, by_y = 1 + (step_x > 1), 1 + (step_y > 1)
@@ -259,8 +269,13 @@ def _shrunk(plane: Bytes, window: tuple[int, int, int, int], steps: tuple[int, i
     return region
 
 
+def _extended(region: Bytes, right: int, bottom: int, border: int, value: int = 0) -> Bytes:
+    return cast(Bytes, cv2.copyMakeBorder(region, 0, bottom, 0, right, border, value=value))
+
+
 def _halved(region: Bytes, by_x: int, by_y: int) -> Bytes:
-    # OpenCV averages 2 x 2 blocks some twenty times faster than any other area ratio, hence steps of two throughout.
+    # OpenCV averages 2 x 2 blocks some ten times faster than at any other ratio, hence steps of two
+    # throughout.
     size = (region.shape[1] // by_x, region.shape[0] // by_y)
     return cast(Bytes, cv2.resize(region, size, interpolation=cv2.INTER_AREA))
 
@@ -277,8 +292,16 @@ def thumbnail(picture: Picture, size_px: int) -> bytes:
 def _squeezed(plane: Bytes, size_px: int) -> Bytes:
     if plane.strides[1] != 1:
         plane = np.ascontiguousarray(plane)
-    while all(side % 2 == 0 and side >= 2 * size_px for side in plane.shape):
+    if min(plane.shape) < size_px:  # INTER_AREA does not interpolate when it enlarges
+        return cast(Bytes, cv2.resize(plane, (size_px, size_px), interpolation=cv2.INTER_LINEAR))
+    extent_y, extent_x = (float(side) for side in plane.shape)
+    while min(plane.shape) >= 2 * size_px:
+        odd_y, odd_x = plane.shape[0] % 2, plane.shape[1] % 2
+        if odd_x or odd_y:
+            plane = _extended(plane, odd_x, odd_y, cv2.BORDER_REPLICATE)
         plane = _halved(plane, 2, 2)
-    larger = min(plane.shape) < size_px  # INTER_AREA does not interpolate when it enlarges
-    flag = cv2.INTER_LINEAR if larger else cv2.INTER_AREA
-    return cast(Bytes, cv2.resize(plane, (size_px, size_px), interpolation=flag))
+        extent_y, extent_x = extent_y / 2, extent_x / 2
+    # The picture ends at `extent`, up to a pixel before the padded plane does; what lies beyond is cut off.
+    fx, fy = size_px / extent_x, size_px / extent_y
+    squeezed = cv2.resize(plane, None, fx=fx, fy=fy, interpolation=cv2.INTER_AREA)
+    return cast(Bytes, squeezed[:size_px, :size_px])
