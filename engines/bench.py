@@ -1,0 +1,46 @@
+"""How long a network takes, through the same session the stages use."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.session import Array, Session, example_inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds of one call: quantiles over `runs` calls, and of the first one."""
+
+    network: str
+    device: str
+    p50_ms: float
+    p99_ms: float
+    first_ms: float
+    runs: int
+
+
+def time_session(
+    session: Session, axes: Mapping[str, int] | None = None, budget_s: float = 2.0, runs: int = 100
+) -> Timing:
+    """Time `session` on noise: `runs` calls after a short warm-up, fewer when `budget_s` is over, at least 5.
+
+    `axes` are the sizes of the free axes, by default one subject and five hypotheses.
+    """
+    inputs = example_inputs(session.contract, {"B": 1, "H": 5} if axes is None else axes)
+    first = _call_ms(session, inputs)
+    for _ in range(3):
+        session.run(inputs)
+    times: list[float] = []
+    end = time.perf_counter() + budget_s
+    while len(times) < runs and (len(times) < 5 or time.perf_counter() < end):
+        times.append(_call_ms(session, inputs))
+    p50, p99 = np.percentile(times, [50, 99])
+    return Timing(session.contract.network, session.device, float(p50), float(p99), first, len(times))
+
+
+def _call_ms(session: Session, inputs: Mapping[str, Array]) -> float:
+    start = time.perf_counter_ns()
+    session.run(inputs)
+    return (time.perf_counter_ns() - start) / 1e6
