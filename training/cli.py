@@ -1,0 +1,127 @@
+"""The verbs of training: `posecast synth`, `train`, `export`, `eval`, registered in pyproject as `posecast.commands`.
+
+`synth`, `train`, `export` and `evaluate` are each a `typer.Typer`; the last three hold a single command.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from training.errors import TrainingError
+
+console = Console(stderr=True)
+
+train = typer.Typer(help="Train a network from synthetic athletes and motion capture.", add_completion=False)
+export = typer.Typer(help="Write trained networks to weights/ as ONNX, proven equal.", add_completion=False)
+evaluate = typer.Typer(help="Measure the shipped networks on held-out data.", add_completion=False)
+
+RunsOption = Annotated[Path, typer.Option(help="Folder of the training runs.")]
+DataOption = Annotated[Path, typer.Option(help="Folder with crops/ and scenes/ from `posecast synth`.")]
+MocapOption = Annotated[Path, typer.Option(help="Folder of motion capture files (*.npz).")]
+WeightsOption = Annotated[Path, typer.Option(help="Folder of the shipped networks.")]
+
+
+def _fail(error: Exception) -> typer.Exit:
+    console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+    return typer.Exit(2)
+
+
+@train.command()
+def train_command(
+    name: Annotated[str, typer.Argument(help="lift, temporal, backbone or track.")],
+    config: Annotated[Path | None, typer.Option(help="Settings; default configs/train/NAME.toml.")] = None,
+    data: DataOption = Path("data"),
+    mocap: MocapOption = Path("data/mocap"),
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget of training time, over all resumes.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Budget of optimiser steps, over all resumes.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the mathematics library.")] = 1,
+    resume: Annotated[bool, typer.Option(help="Go on from the run folder's checkpoint, if there is one.")] = False,
+    init_from: Annotated[str, typer.Option(help="Run folder whose weights are the start.")] = "",
+) -> None:
+    """Train the networks of recipe NAME within a budget; checkpoints and logs go to the run folder."""
+    from training.loop import Options, Trainer
+    from training.recipes import build
+    from training.settings import Data, read_toml, typed
+
+    try:
+        path = config or Path("configs/train") / f"{name}.toml"
+        tables = read_toml(path)
+        given = {"minutes": minutes, "steps": steps, "init_from": init_from or None}
+        loop = tables.get("loop", {}) | {key: value for key, value in given.items() if value is not None}
+        if steps is not None and minutes is None:
+            loop.pop("minutes", None)
+        loop |= {"out": out or Path("runs") / name, "threads": threads, "resume": resume}
+        options = typed(Options, loop, f"{path} [loop]")
+        recipe = build(name, tables.get("recipe", {}), Data(data, mocap), options.seed)
+        figures = Trainer(recipe, options).run()
+    except TrainingError as error:
+        raise _fail(error) from None
+    except KeyboardInterrupt:
+        console.print(f"stopped; go on with --resume --out {out or Path('runs') / name}")
+        raise typer.Exit(130) from None
+    _table(f"{name}: validation", figures)
+
+
+@export.command()
+def export_command(
+    name: Annotated[str, typer.Argument(help="A network (its file's stem in weights/), or all.")] = "all",
+    runs: RunsOption = Path("runs"),
+    out: Annotated[Path, typer.Option(help="Folder for the ONNX files and model cards.")] = Path("weights"),
+    untrained: Annotated[bool, typer.Option(help="Write networks without a run too, with random weights.")] = False,
+) -> None:
+    """Export trained networks to ONNX, prove each equal to its torch model, write model cards and the manifest."""
+    from training.export import export_networks
+
+    try:
+        rows = export_networks(name, runs, out, untrained)
+    except TrainingError as error:
+        raise _fail(error) from None
+    table = Table("network", "MB", "error torch to onnx", "error fp16 storage", "trained", title=str(out))
+    for row in rows:
+        table.add_row(row.network, f"{row.size / 1e6:.2f}", f"{row.error:.1e}", f"{row.error_fp16:.1e}", row.trained)
+    Console().print(table)
+
+
+@evaluate.command()
+def evaluate_command(
+    name: Annotated[str, typer.Argument(help="crops, lift, temporal, track, or all.")] = "all",
+    data: DataOption = Path("data"),
+    mocap: MocapOption = Path("data/mocap"),
+    weights: WeightsOption = Path("weights"),
+    limit: Annotated[int, typer.Option(help="Samples at most per measurement.")] = 2000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the ONNX networks in `weights` on the held-out split: errors by orientation, decoder and look-ahead."""
+    from training.evaluate import evaluate as measure
+    from training.settings import Data
+
+    try:
+        results = measure(name, Data(data, mocap), weights, limit)
+    except TrainingError as error:
+        raise _fail(error) from None
+    if as_json:
+        typer.echo(json.dumps(results, indent=2))
+        return
+    for title, figures in results.items():
+        _table(title, figures)
+
+
+def _table(title: str, figures: dict[str, float]) -> None:
+    table = Table("figure", "value", title=title)
+    for key, value in figures.items():
+        table.add_row(key, f"{value:.4g}" if isinstance(value, float) else str(value))
+    Console().print(table)
+
+
+def __getattr__(name: str) -> typer.Typer:
+    """`synth` is the application of `training.synth.cli`, imported when asked for: it needs a renderer."""
+    if name == "synth":
+        from training.synth.cli import app
+
+        return app
+    raise AttributeError(name)

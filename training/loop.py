@@ -1,0 +1,239 @@
+"""The one training loop: AdamW under a time budget, averaged weights, checkpoints that survive a kill, resume.
+
+A recipe brings modules, batches, a loss and a validation; the loop brings everything else. Progress runs from 0 to 1 over
+the budget (minutes of training, or steps) and drives the learning rate and the recipe's own schedule. Training time is
+counted across resumes, so `--minutes 90 --resume` goes on where a run of 60 minutes ended.
+"""
+
+import copy
+import csv
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor, nn
+
+from training import checkpoint
+from training.errors import TrainingError
+
+console = Console(stderr=True)
+
+
+class Recipe(Protocol):
+    """What is trained and how."""
+
+    name: str
+    modules: nn.ModuleDict
+    header: dict[str, Any]
+    """Stored in every checkpoint: scale, joint order, frame rate, data and whatever else export and use must know."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Trainable parameters in groups; a group's `factor` multiplies the learning rate."""
+
+    def batch(self, step: int, progress: float) -> Any:
+        """Batch number `step`, on the host, for the schedule's position `progress` in 0..1."""
+
+    def losses(self, batch: Any, progress: float) -> dict[str, Tensor]:
+        """Parts of the loss; `loss` is what is minimised. Called under autocast."""
+
+    def samples(self, batch: Any) -> int:
+        """How many samples the batch holds, for the rate shown."""
+
+    def validate(self, modules: nn.ModuleDict) -> dict[str, float]:
+        """Figures of `modules` on the fixed validation split, without gradients."""
+
+
+@dataclass
+class Options:
+    """Settings of the loop; the recipe has its own."""
+
+    out: Path
+    minutes: float | None = None
+    steps: int | None = None
+    threads: int = 1
+    seed: int = 1
+    lr: float = 1e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 200
+    clip: float = 1.0
+    ema: float = 0.999
+    autocast: bool = True
+    checkpoint_s: float = 120.0
+    validate_s: float = 300.0
+    resume: bool = False
+    init_from: str = ""
+    """Folder of another run whose averaged weights are the starting point, where names and shapes agree."""
+
+
+class Average:
+    """Exponential moving average of a module's weights and buffers, with a short memory at the start."""
+
+    def __init__(self, modules: nn.ModuleDict, decay: float) -> None:
+        self.modules = copy.deepcopy(modules).requires_grad_(False).eval()
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, modules: nn.ModuleDict, step: int) -> None:
+        """Moves the average towards `modules` after optimiser step `step`."""
+        keep = min(self.decay, (1 + step) / (10 + step))
+        for mine, theirs in zip(self.modules.state_dict().values(), modules.state_dict().values(), strict=True):
+            if mine.dtype.is_floating_point:
+                mine.lerp_(theirs.detach().to(mine.dtype), 1 - keep)
+            else:
+                mine.copy_(theirs)
+
+
+def learning_rate(step: int, since_resume: int, progress: float, options: Options) -> float:
+    """Warm-up (again after a resume), then a cosine down to 2 % of the peak at the end of the budget."""
+    warm = min(1.0, (step + 1) / options.warmup_steps, (since_resume + 1) / min(50, options.warmup_steps))
+    return options.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
+
+
+class Trainer:
+    """One run of a recipe in the folder `options.out`."""
+
+    def __init__(self, recipe: Recipe, options: Options) -> None:
+        if options.minutes is None and options.steps is None:
+            raise TrainingError("give the budget: --minutes or --steps")
+        torch.set_num_threads(options.threads)
+        torch.manual_seed(options.seed)
+        self.recipe, self.options = recipe, options
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.modules = recipe.modules.to(self.device)
+        self.average = Average(self.modules, options.ema)
+        self.optimiser = torch.optim.AdamW(
+            [{"factor": 1.0, **group} for group in recipe.parameter_groups()],
+            lr=options.lr,
+            weight_decay=options.weight_decay,
+            betas=(0.9, 0.98),
+        )
+        self.step, self.elapsed_s, self.seen = 0, 0.0, 0
+        self.figures: dict[str, float] = {}
+        self._start()
+
+    def _start(self) -> None:
+        last = self.options.out / checkpoint.LAST
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        if self.options.resume and last.exists():
+            header = checkpoint.load(last, self.modules, self.average.modules, self.optimiser, self.recipe.header)
+            self.step, self.elapsed_s, self.seen = header["step"], header["elapsed_s"], header["samples"]
+            self.figures = header["figures"]
+        elif last.exists() and not self.options.resume:
+            raise TrainingError(f"{last} exists: add --resume to go on, or choose another --out")
+        elif self.options.init_from:
+            source = Path(self.options.init_from) / checkpoint.LAST
+            count = checkpoint.initialise(source, self.modules)
+            self.average.modules.load_state_dict(self.modules.state_dict())
+            console.print(f"{self.recipe.name}: {count} tensors taken from {source}")
+
+    @property
+    def progress(self) -> float:
+        """Share of the budget used, 0..1."""
+        shares = [self.step / self.options.steps] if self.options.steps else []
+        if self.options.minutes:
+            shares.append(self.elapsed_s / (60 * self.options.minutes))
+        return min(1.0, max(shares))
+
+    def run(self) -> dict[str, float]:
+        """Trains to the end of the budget; returns the last validation figures."""
+        saved = validated = time.monotonic()
+        first = self.step
+        with _bar(self.recipe.name) as bar:
+            task = bar.add_task(self.recipe.name, total=1.0, completed=self.progress, figures="")
+            while self.progress < 1.0:
+                begun = time.monotonic()
+                parts, count = self._one(self.step - first)
+                took = time.monotonic() - begun
+                self.elapsed_s += took
+                self.seen += count
+                self.step += 1
+                if self.step % 20 == 0 or self.step - first <= 3:
+                    self._log(parts, count / took)
+                    bar.update(task, figures=f"{parts['loss']:.4f}  {count / took:.0f}/s")
+                bar.update(task, completed=self.progress)
+                now = time.monotonic()
+                if now - saved > self.options.checkpoint_s:
+                    if now - validated > self.options.validate_s:
+                        self.validate()
+                        validated = time.monotonic()
+                    self.save()
+                    saved = time.monotonic()
+        self.validate()
+        self.save()
+        return self.figures
+
+    def _one(self, since_resume: int) -> tuple[dict[str, float], int]:
+        progress = self.progress
+        batch = self.recipe.batch(self.step, progress)
+        rate = learning_rate(self.step, since_resume, progress, self.options)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["factor"]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.autocast):
+            parts = self.recipe.losses(_to(batch, self.device), progress)
+        loss = parts["loss"]
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"{self.recipe.name}: loss is {float(loss)} at step {self.step}; lower the learning rate and --resume"
+            )
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.modules.parameters(), self.options.clip)
+        self.optimiser.step()
+        self.average.update(self.modules, self.step)
+        return {key: float(value.detach()) for key, value in parts.items()}, self.recipe.samples(batch)
+
+    @torch.no_grad()
+    def validate(self) -> None:
+        """Runs the recipe's validation on the averaged weights and writes the figures to the log."""
+        self.figures = self.recipe.validate(self.average.modules)
+        shown = "  ".join(f"{key} {value:.4g}" for key, value in self.figures.items())
+        console.print(f"{self.recipe.name} step {self.step} ({self.elapsed_s / 60:.1f} min): {shown}")
+        self._log({f"val_{key}": value for key, value in self.figures.items()}, 0.0, "validation.csv")
+
+    def save(self) -> None:
+        """Writes the checkpoint atomically."""
+        header = {
+            **self.recipe.header,
+            "recipe": self.recipe.name,
+            "step": self.step,
+            "samples": self.seen,
+            "elapsed_s": self.elapsed_s,
+            "figures": self.figures,
+            "options": {key: str(value) for key, value in asdict(self.options).items()},
+        }
+        checkpoint.save(
+            self.options.out / checkpoint.LAST, self.modules, self.average.modules, self.optimiser, header
+        )
+
+    def _log(self, row: Mapping[str, float], rate: float, name: str = "log.csv") -> None:
+        values = {"step": self.step, "elapsed_s": round(self.elapsed_s, 1), "samples_per_s": round(rate, 1), **row}
+        path = self.options.out / name
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(values))
+            if new:
+                writer.writeheader()
+            writer.writerow({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in values.items()})
+
+
+def _bar(name: str) -> Progress:
+    return Progress(
+        TextColumn(name), BarColumn(), "{task.percentage:.1f}%", TimeElapsedColumn(), "{task.fields[figures]}",
+        console=console, refresh_per_second=1, disable=not console.is_terminal,
+    )  # fmt: skip
+
+
+def _to(batch: Any, device: torch.device) -> Any:
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, Mapping):
+        return {key: _to(value, device) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(_to(value, device) for value in batch))
+    return batch

@@ -1,0 +1,193 @@
+"""Poses and motion to learn from: mocap clips and generated dives, and pairs of noisy keypoints with true joints.
+
+No pictures here: a pose is placed before a random camera, projected, cropped as the live tracker would crop it and disturbed
+as a keypoint network disturbs it. Units and frames as in `training.geometry`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engines.contracts import CROP_H
+from engines.skeleton import BONES, MIRROR, PELVIS, J
+from training import geometry as geo
+from training.errors import TrainingError
+
+Array = NDArray[np.float32]
+
+MIN_FRAMES: Final = 24
+PX: Final = 2.0 / CROP_H
+"""One pixel of the full-size crop in the unit of `keypoints`."""
+SIDES: Final = ((1, 2, 3, 4, 5, 6), (11, 12, 13, 14, 15, 16))
+"""Legs, arms: groups a keypoint network swaps left for right as a whole."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One motion: joints (T, J, 3) in the world, metres, z up, at `rate_hz`."""
+
+    name: str
+    joints_world_m: Array
+    rate_hz: float
+    dive: bool = False
+
+
+class Pairs(NamedTuple):
+    """Keypoints with confidence and box as the contract's pose2d_encoder takes them, and the joints they came from."""
+
+    keypoints: torch.Tensor  # (B, J, 2)
+    confidence: torch.Tensor  # (B, J)
+    box: torch.Tensor  # (B, 3)
+    joints: torch.Tensor  # (B, J, 3) root-relative, camera axes, metres
+
+
+def held_out(name: str) -> bool:
+    """Whether a clip is kept for validation: a fixed tenth, by a checksum of its name."""
+    return crc32(name.encode()) % 10 == 0
+
+
+def mocap_clips(folder: Path) -> list[Clip]:
+    """Every run of at least 24 sound frames of the mocap files in `folder`."""
+    files = sorted(folder.glob("*.npz"))
+    if not files:
+        raise TrainingError(f"{folder}: no mocap files (*.npz); give the folder with --mocap")
+    clips = []
+    for file in files:
+        with np.load(file) as data:
+            pos, ok, rate = data["pos17"], data["ok"], float(data["fps"])
+            for name, start, length in zip(data["name"], data["start"], data["length"], strict=True):
+                clips += _sound_runs(str(name), pos[start : start + length], ok[start : start + length], rate)
+    return clips
+
+
+def _sound_runs(name: str, pos: Array, ok: NDArray[np.bool_], rate_hz: float) -> list[Clip]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], ok.astype(np.int8), [0]])))
+    runs = [(a, b) for a, b in edges.reshape(-1, 2) if b - a >= MIN_FRAMES]
+    return [Clip(name, pos[a:b].astype(np.float32), rate_hz) for a, b in runs]
+
+
+class PoseBank:
+    """Clips of one split and all their frames, root-relative, for drawing single poses."""
+
+    def __init__(self, clips: list[Clip], stills: Array | None = None, dive_share: float = 0.35) -> None:
+        self.mocap = [clip for clip in clips if not clip.dive]
+        self.dives = [clip for clip in clips if clip.dive]
+        if not self.mocap:
+            raise TrainingError("the pose bank holds no mocap clip: check --mocap")
+        self.dive_share = dive_share if self.dives else 0.0
+        self._mocap_frames = _root_relative(self.mocap)
+        if stills is not None:
+            self._mocap_frames = np.concatenate([self._mocap_frames, stills - stills[:, PELVIS : PELVIS + 1]])
+        self._dive_frames = _root_relative(self.dives) if self.dives else self._mocap_frames[:0]
+
+    def poses(self, rng: np.random.Generator, n: int) -> Array:
+        """`n` root-relative poses (n, J, 3) in world axes, mirrored at random, statures and bones varied."""
+        dives = int(rng.binomial(n, self.dive_share))
+        frames = [self._mocap_frames[rng.integers(len(self._mocap_frames), size=n - dives)]]
+        if dives:
+            frames.append(self._dive_frames[rng.integers(len(self._dive_frames), size=dives)])
+        joints = vary_bones(rng, np.concatenate(frames))
+        flip = rng.random(n) < 0.5
+        joints[flip] = geo.mirror(joints[flip])
+        return joints * geo.stature_like(rng, n)[:, None, None]
+
+    def clip(self, rng: np.random.Generator) -> Clip:
+        """A clip: a dive with probability `dive_share`, else mocap by length."""
+        if self.dives and rng.random() < self.dive_share:
+            return self.dives[int(rng.integers(len(self.dives)))]
+        lengths = np.array([len(clip.joints_world_m) for clip in self.mocap], float)
+        return self.mocap[int(rng.choice(len(self.mocap), p=lengths / lengths.sum()))]
+
+
+def _root_relative(clips: list[Clip]) -> Array:
+    return np.concatenate([c.joints_world_m - c.joints_world_m[:, PELVIS : PELVIS + 1] for c in clips])
+
+
+def vary_bones(rng: np.random.Generator, joints: Array, spread: float = 0.06) -> Array:
+    """Poses (n, J, 3) with every bone's length scaled by its own factor, the same left and right."""
+    factor = np.exp(rng.normal(0, spread, (len(joints), J))).astype(np.float32)
+    factor = (factor + factor[:, list(MIRROR)]) / 2
+    out = joints.copy()
+    for parent, joint in BONES:
+        out[:, joint] = out[:, parent] + (joints[:, joint] - joints[:, parent]) * factor[:, joint, None]
+    return out
+
+
+def sample_pairs(rng: np.random.Generator, bank: PoseBank, n: int) -> Pairs:
+    """`n` training pairs: half of the poses upright before a level camera, a quarter rolled by any angle, a quarter tumbling."""
+    turn = geo.random_views(rng, n, full_circle=1 / 3)
+    tumbling = rng.random(n) < 0.25
+    turn[tumbling] = geo.random_rotations(rng, int(tumbling.sum()))
+    joints = bank.poses(rng, n) @ np.swapaxes(turn, -1, -2)
+    rays = geo.project(joints + random_root(rng, n)[:, None])
+    return observe(rng, rays, joints)
+
+
+def random_root(rng: np.random.Generator, n: int) -> Array:
+    """Pelvis positions (n, 3) in camera axes, metres: 3 to 40 m away, anywhere in the picture of a lens of 20 to 70 degrees."""
+    focal_widths = np.exp(rng.uniform(np.log(0.7), np.log(3.0), n))
+    x = rng.uniform(-0.42, 0.42, n) / focal_widths
+    y = rng.uniform(-0.24, 0.24, n) / focal_widths
+    depth = np.exp(rng.uniform(np.log(3.0), np.log(40.0), n))
+    return (np.stack([x, y, np.ones(n)], -1) * depth[:, None]).astype(np.float32)
+
+
+def observe(rng: np.random.Generator, rays: Array, joints: Array) -> Pairs:
+    """Crop, normalise and disturb exact rays (n, J, 2) as tracker and keypoint network would; `joints` pass unchanged."""
+    n = len(rays)
+    centre, size = geo.keypoint_box(rays)
+    height = geo.crop_height(size) * np.exp(rng.normal(0, 0.08, n)).astype(np.float32)
+    centre = centre + (rng.normal(0, 0.04, (n, 2)) * height[:, None]).astype(np.float32)
+    keypoints, confidence = disturb(rng, geo.normalise(rays, centre, height))
+    # The focal length of an uncalibrated camera is a guess: the box is told with the error such guesses have.
+    guess = np.exp(rng.normal(0, 0.1, (n, 1)))
+    box = np.concatenate([centre, height[:, None]], -1) * guess
+    return Pairs(*(torch.from_numpy(np.asarray(x, np.float32)) for x in (keypoints, confidence, box, joints)))
+
+
+def disturb(rng: np.random.Generator, keypoints: Array) -> tuple[Array, Array]:
+    """Noise of 1 to 6 pixels, outliers, side swaps and dropped joints on `keypoints` (n, J, 2); with a confidence (n, J)."""
+    n = len(keypoints)
+    noise_px = rng.uniform(1, 6, (n, 1)) * np.exp(rng.normal(0, 0.4, (n, J)))
+    noise_px = np.where(rng.random((n, J)) < 0.03, 25.0, noise_px)
+    out = swap_sides(rng, keypoints, 0.05)
+    out = out + rng.standard_normal((n, J, 2)) * (noise_px[..., None] * PX)
+    confidence = np.clip(1.05 - noise_px / 14 + rng.normal(0, 0.08, (n, J)), 0.05, 1)
+    lost = rng.random((n, J)) < rng.choice([0.0, 0.05, 0.2], size=(n, 1), p=[0.5, 0.35, 0.15])
+    out[lost] = 0
+    confidence[lost] = 0
+    return out.astype(np.float32), confidence.astype(np.float32)
+
+
+def swap_sides(rng: np.random.Generator, keypoints: Array, share: float) -> Array:
+    """Left and right exchanged, for the legs or the arms of each pose with probability `share`."""
+    out = keypoints.copy()
+    for group in SIDES:
+        rows = np.flatnonzero(rng.random(len(out)) < share)
+        mirrored = [MIRROR[j] for j in group]
+        out[np.ix_(rows, group)] = keypoints[np.ix_(rows, mirrored)]
+    return out
+
+
+
+def load_bank(mocap: Path, validation: bool, dives: int = 300, stills: int = 20000, seed: int = 5) -> PoseBank:
+    """The pose bank of one split: mocap clips by the checksum of their names, `dives` generated dives, random poses.
+
+    The splits' dives and random poses come from different seeds.
+    """
+    from training.synth.motion import sample_random
+
+    rng = np.random.default_rng([seed, int(validation)])
+    clips = [clip for clip in mocap_clips(mocap) if held_out(clip.name) is validation]
+    clips += dive_clips(rng, dives)
+    return PoseBank(clips, sample_random(rng, stills).joints_m.astype(np.float32))
+
+
+def dive_clips(rng: np.random.Generator, count: int) -> list[Clip]:
+    """`count` generated dives, from the board to the water."""
+    return []
