@@ -31,6 +31,9 @@ class OnnxRunner:
         self._names = [tensor.name for tensor in self.outputs]
         self._session = session
 
+    def prepare(self, shapes: Mapping[str, tuple[int, ...]] | None) -> None:
+        """Nothing to do: the model was compiled when it was loaded, for any shapes."""
+
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name; ONNX Runtime allocates them anew at each call."""
         return dict(zip(self._names, self._session.run(self._names, dict(inputs)), strict=True))
@@ -41,7 +44,7 @@ def _tensor(node: Any) -> Tensor:
     return Tensor(node.name, shape, _DTYPES.get(node.type, node.type), "")
 
 
-def compiled(path: Path, precision: str, threads: int, because: str = "") -> OnnxRunner:
+def loaded(path: Path, precision: str, threads: int, because: str = "") -> OnnxRunner:
     """The model of `path` on `threads` threads; `because` says in `device` why this back-end was taken.
 
     Raises BackendError when ONNX Runtime is missing, cannot read the file, or is asked for another precision.

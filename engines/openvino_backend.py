@@ -17,16 +17,21 @@ Shapes = Mapping[str, tuple[int, ...]]
 class OpenVinoRunner:
     """A model in OpenVINO: compiled for the expected shapes, and for any others when they first come."""
 
-    def __init__(
-        self, core: Any, model: Any, config: dict[str, str], device: str, expected: Shapes | None
-    ) -> None:
+    def __init__(self, core: Any, model: Any, config: dict[str, str], device: str, where: str) -> None:
         self.device = device
         self.inputs = tuple(_tensor(port) for port in model.inputs)
         self.outputs = tuple(_tensor(port) for port in model.outputs)
-        self._core, self._model, self._config = core, model, config
-        self._expected = dict(expected) if expected else None
-        self._fixed = self._request(self._expected)
+        self._core, self._model, self._config, self._where = core, model, config, where
+        self._expected: dict[str, tuple[int, ...]] = {}
+        self._fixed: Any = None
         self._free: Any = None
+
+    def prepare(self, shapes: Shapes | None) -> None:
+        """Compile for these shapes of the inputs, or for any. Raises BackendError when it cannot be done."""
+        if shapes:
+            self._expected, self._fixed = dict(shapes), self._request(shapes)
+        else:
+            self._of_any_shape()
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name. Inputs are read in place where they are contiguous; outputs are copied out."""
@@ -35,7 +40,7 @@ class OpenVinoRunner:
         return {tensor.name: results[place] for place, tensor in enumerate(self.outputs)}
 
     def _is_expected(self, inputs: Mapping[str, Array]) -> bool:
-        return self._expected is None or all(
+        return self._fixed is not None and all(
             inputs[name].shape == shape for name, shape in self._expected.items()
         )
 
@@ -45,11 +50,14 @@ class OpenVinoRunner:
         return self._free
 
     def _request(self, shapes: Shapes | None) -> Any:
-        model = self._model
-        if shapes:
-            model = model.clone()
-            model.reshape({name: list(shape) for name, shape in shapes.items()})
-        return self._core.compile_model(model, "CPU", self._config).create_infer_request()
+        try:
+            model = self._model
+            if shapes:
+                model = model.clone()
+                model.reshape({name: list(shape) for name, shape in shapes.items()})
+            return self._core.compile_model(model, "CPU", self._config).create_infer_request()
+        except RuntimeError as error:
+            raise _refused(self._where, self.device, error) from error
 
 
 def _tensor(port: Any) -> Tensor:
@@ -68,8 +76,8 @@ def why_missing() -> str | None:
     return None
 
 
-def compiled(path: Path, precision: str, threads: int, expected: Shapes | None = None) -> OpenVinoRunner:
-    """The model of `path` on `threads` threads, specialised for the input shapes `expected`.
+def loaded(path: Path, precision: str, threads: int) -> OpenVinoRunner:
+    """The model of `path` to run on `threads` threads; `prepare` compiles it.
 
     Raises BackendError when OpenVINO is missing, cannot read the file, or the CPU lacks the precision.
     """
@@ -79,7 +87,7 @@ def compiled(path: Path, precision: str, threads: int, expected: Shapes | None =
     import openvino
 
     core = openvino.Core()
-    chosen = _precision(core, precision)
+    chosen = chosen_precision(core, precision)
     config = {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
@@ -90,12 +98,17 @@ def compiled(path: Path, precision: str, threads: int, expected: Shapes | None =
     }
     device = f"OpenVINO {_version(openvino)}, {chosen}, {threads} thread{'s' if threads > 1 else ''}"
     try:
-        return OpenVinoRunner(core, core.read_model(str(path)), config, device, expected)
+        return OpenVinoRunner(core, core.read_model(str(path)), config, device, str(path))
     except RuntimeError as error:
-        raise BackendError(f"{path}: {device} cannot load it ({_reason(error)}); export it again") from error
+        raise _refused(str(path), device, error) from error
 
 
-def _precision(core: Any, asked: str) -> str:
+def _refused(where: str, device: str, error: RuntimeError) -> BackendError:
+    return BackendError(f"{where}: {device} cannot load it ({_reason(error)}); export it again")
+
+
+def chosen_precision(core: Any, asked: str) -> str:
+    """`fp32` or `bf16` for what was asked, by what the CPU can do. Raises BackendError when it cannot."""
     able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if asked == "bf16" and not able:
         raise BackendError("this CPU does not compute in bf16; set engines.precision to fp32 or auto")

@@ -62,6 +62,9 @@ class Runner(Protocol):
     def outputs(self) -> tuple[Tensor, ...]:
         """Outputs of the model file."""
 
+    def prepare(self, shapes: Mapping[str, tuple[int, ...]] | None) -> None:
+        """Compile for these shapes of the inputs, None for any; others may come later."""
+
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name, none of them overwritten by a later call."""
 
@@ -100,24 +103,21 @@ def open_session(
     """
     path = store.usable(contract.network, settings.weights)
     threads = settings.threads or max(1, cores)
-    runner = _compile(path, settings, threads, {"B": 1} if axes is None else dict(axes), contract)
+    runner = _load(path, settings, threads, contract.network)
     session = CheckedSession(contract, runner, str(path))
+    runner.prepare(_bound(contract, {"B": 1} if axes is None else axes))
     _log.info("%s: %s", contract.network, session.device)
     return session
 
 
-def _compile(
-    path: Path, settings: EngineSettings, threads: int, axes: Mapping[str, int], contract: Contract
-) -> Runner:
+def _load(path: Path, settings: EngineSettings, threads: int, network: str) -> Runner:
     if settings.backend == "onnxruntime":
-        return onnx_backend.compiled(path, settings.precision, threads)
-    if settings.backend == "openvino":
-        return openvino_backend.compiled(path, settings.precision, threads, _bound(contract, axes))
-    missing = openvino_backend.why_missing()
+        return onnx_backend.loaded(path, settings.precision, threads)
+    missing = openvino_backend.why_missing() if settings.backend == "auto" else None
     if missing is None:
-        return openvino_backend.compiled(path, settings.precision, threads, _bound(contract, axes))
-    _log.warning("%s: ONNX Runtime instead of OpenVINO: %s", contract.network, missing)
-    return onnx_backend.compiled(path, settings.precision, threads, f"because {missing}")
+        return openvino_backend.loaded(path, settings.precision, threads)
+    _log.warning("%s: ONNX Runtime instead of OpenVINO: %s", network, missing)
+    return onnx_backend.loaded(path, settings.precision, threads, f"because {missing}")
 
 
 def _bound(contract: Contract, axes: Mapping[str, int]) -> dict[str, tuple[int, ...]] | None:
