@@ -169,6 +169,17 @@ def _with_all_processes(config: Config, where: str) -> Config:
     return msgspec.structs.replace(config, processes=merged)
 
 
+def changed(config: Config, *, endpoint: str, insecure: bool, paced: bool) -> Config:
+    """The settings with what was typed on the command line."""
+    publish = msgspec.structs.replace(
+        config.publish,
+        endpoint=endpoint or config.publish.endpoint,
+        insecure=insecure or config.publish.insecure,
+    )
+    source = msgspec.structs.replace(config.source, paced=paced or config.source.paced)
+    return msgspec.structs.replace(config, publish=publish, source=source)
+
+
 def as_toml(config: Config) -> str:
     """The settings as TOML text that `load` reads back to the same settings."""
     tables = msgspec.to_builtins(config)

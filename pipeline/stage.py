@@ -40,7 +40,7 @@ class Host:
         settings = EngineSettings(
             backend=engines.backend,
             precision=engines.precision,
-            weights=Path(engines.weights) if engines.weights else None,
+            weights=engines.weights,
             threads=engines.threads or min(threads, self.cores),
         )
         return open_session(contract, settings, self.cores)

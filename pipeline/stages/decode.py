@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from engines.codecs import normalise_keypoints
+from engines.codecs import Crop, normalised_keypoints
 from engines.contracts import (
     DIFFUSION_DECODER,
     MLP_DECODER,
@@ -73,10 +73,10 @@ class Decode:
         if self._keypoint_encoder is None:
             assert observation.embedding is not None
             return np.frombuffer(observation.embedding, "<f4")[None], MODALITY_IMAGE
-        inputs: Mapping[str, np.ndarray] = {
-            "keypoints": normalise_keypoints(
-                np.asarray(observation.joints_img_px, np.float32), observation.crop_img_px
-            )[None],
+        assert observation.crop_img_px is not None
+        u, v, height_px = observation.crop_img_px
+        inputs: Mapping[str, npt.NDArray[np.float32]] = {
+            "keypoints": normalised_keypoints(observation.joints_img_px, Crop((u, v), height_px))[None],
             "confidence": np.asarray(observation.joints_conf, np.float32)[None],
             "box": _NO_BOX,
         }

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from engines.codecs import decode_heatmaps, to_image
+from engines.codecs import decode_heatmaps, transformed
 from engines.contracts import CROP_H, CROP_W, encoder
 from engines.session import Session
 from pipeline.messages import Observation, Track
@@ -49,7 +49,7 @@ class Encode:
         joints_crop_px, confidence = decode_heatmaps(result["heatmaps"][0])
         img_from_crop = np.asarray(track.img_from_crop, np.float64).reshape(3, 3)
         return {
-            "joints_img_px": _points(to_image(img_from_crop, joints_crop_px)),
+            "joints_img_px": _points(transformed(joints_crop_px, img_from_crop)),
             "joints_conf": tuple(float(value) for value in confidence),
             "embedding": result["embedding"][0].astype("<f4").tobytes(),
         }

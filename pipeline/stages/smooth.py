@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.camera import Camera
-from calibration.root import solve_root
-from engines.codecs import normalise_keypoints
+from calibration.root import root_from_joints
+from engines.codecs import Crop, normalised_keypoints
 from engines.contracts import TEMPORAL_FRAME, TEMPORAL_WINDOW, WINDOW
 from engines.session import Session
 from engines.skeleton import PELVIS, J
@@ -54,15 +54,17 @@ class Smooth:
         self._to_finish: deque[Held] = deque()
         self._subject = 0
         self._poses: Array | None = None
+        self._looked_at = -1
         self._frames = 0
         self._last: Hypotheses | None = None
         self.note = window_session.device
 
     def step(self, message: Hypotheses) -> Iterable[PoseFrame | Event]:
         """The revisions that this frame makes possible, and events, in order."""
-        if self._window is None:
-            self._window = Window(*self._sessions, message.rate_hz)
         yield from self._events(message)
+        if self._window is None or self._began_again(message):
+            yield from self._tail()
+            self._window = Window(*self._sessions, message.rate_hz)
         held = self._take(message, self._window)
         self._look(self._window)
         yield from self._provisional(held, self._window)
@@ -72,15 +74,22 @@ class Smooth:
 
     def flush(self) -> Iterable[PoseFrame | Event]:
         """The window's tail: what is still to be refined and finished, then the end of the stream."""
-        if self._window is not None and self._last is not None:
+        yield from self._tail()
+        if self._last is not None:
+            yield _event(self._last, "stream_ended", self._subject, f"{self._frames} frames")
+
+    def _tail(self) -> Iterator[PoseFrame]:
+        if self._window is not None:
             yield from self._refined(self._window, self._window.newest)
             yield from self._final(self._window, self._window.newest)
-            yield _event(self._last, "stream_ended", self._subject, f"{self._frames} frames")
+
+    def _began_again(self, message: Hypotheses) -> bool:
+        return self._last is not None and message.t_media_ns < self._last.t_media_ns
 
     def _events(self, message: Hypotheses) -> Iterator[Event]:
         if self._last is None:
             yield _event(message, "stream_started", 0, f"{message.width}x{message.height} {message.rate_hz:.2f} Hz")
-        elif message.seq <= self._last.seq or message.t_media_ns < self._last.t_media_ns:
+        elif self._began_again(message):
             yield _event(message, "stream_restarted", self._subject, "the source began again")
         subject = message.subject if message.state != "none" else 0
         if subject != self._subject:
@@ -106,7 +115,8 @@ class Smooth:
     def _keypoints(self, message: Hypotheses) -> tuple[Array | None, Array | None]:
         if not message.joints_img_px or message.crop_img_px is None:
             return None, None
-        keypoints = normalise_keypoints(np.asarray(message.joints_img_px, np.float32), message.crop_img_px)
+        u, v, height_px = message.crop_img_px
+        keypoints = normalised_keypoints(message.joints_img_px, Crop((u, v), height_px))
         confidence = np.asarray(message.joints_conf, np.float32)
         return keypoints, (confidence < self._settings.min_confidence).astype(np.float32)
 
@@ -208,8 +218,8 @@ def _spread(message: Hypotheses) -> tuple[float, ...]:
 
 
 def _root(message: Hypotheses, pose: Array, camera: Camera) -> Point3 | None:
-    solution = solve_root(pose, np.asarray(message.joints_img_px), np.asarray(message.joints_conf), camera)
-    return None if solution is None else (float(solution[0]), float(solution[1]), float(solution[2]))
+    root = root_from_joints(pose - pose[PELVIS], message.joints_img_px, message.joints_conf, camera)
+    return None if root is None else (float(root.root_cam_m[0]), float(root.root_cam_m[1]), float(root.root_cam_m[2]))
 
 
 def _points(pose: Array) -> tuple[Point3, ...]:

@@ -1,0 +1,161 @@
+"""The command line: `posecast run`, `replay`, `subscribe`, `check`, `doctor`, `bench`, and the verbs of training.
+
+Every error a user can cause ends as one line on stderr and exit code 2; a run that cannot go on ends with 3.
+"""
+
+import sys
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from engines.errors import EngineError
+from pipeline import config as settings
+from pipeline.errors import PosecastError
+
+app: Final = typer.Typer(
+    help="Live 3D skeletons of athletes from one camera, diving first.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+console: Final = Console()
+errors: Final = Console(stderr=True, highlight=False)
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", "-c", help="A TOML file, or a shipped one: live, broadcast, replay.")
+]
+
+
+@app.command()
+def run(
+    source: Annotated[
+        str, typer.Argument(help="rtsp://, http(s)://, a file, a folder of images, usb:0 or /dev/video0.")
+    ],
+    config: ConfigOption = "live",
+    endpoint: Annotated[str, typer.Option(help="Where poses are published; empty: as configured.")] = "",
+    insecure: Annotated[bool, typer.Option("--insecure", help="Allow an address beyond this machine.")] = False,
+    paced: Annotated[bool, typer.Option("--paced", help="Play a file at its own speed, as a camera would.")] = False,
+    seconds: Annotated[float, typer.Option(help="Stop after so many seconds; 0: at the end of the source.")] = 0.0,
+) -> None:
+    """Watch a camera and publish poses until it ends or Ctrl-C.
+
+    See them with [bold]posecast subscribe[/]. Example: posecast run rtsp://192.0.2.7/stream
+    """
+    from pipeline.live import run_live
+
+    loaded = settings.load(settings.shipped(config))
+    chosen = settings.changed(loaded, endpoint=endpoint, insecure=insecure, paced=paced)
+    raise typer.Exit(run_live(chosen, source, seconds, console, errors))
+
+
+@app.command()
+def replay(
+    files: Annotated[list[str], typer.Argument(help="Videos or folders of images.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results; one folder a video inside.")],
+    config: ConfigOption = "replay",
+    overlay: Annotated[bool, typer.Option(help="Write overlay.mp4, the skeleton over the picture.")] = True,
+    plot: Annotated[bool, typer.Option(help="Write plot.png, the motion at a glance.")] = True,
+) -> None:
+    """Take recorded videos through the whole pipeline; nothing is dropped.
+
+    Writes poses.msgpack (every revision), poses.npz (the best of each frame), summary.json, overlay.mp4 and plot.png.
+    Where NAME.truth.json lies beside a video, the summary says how far the poses are from it.
+    """
+    from pipeline.replay import replay_all
+
+    raise typer.Exit(replay_all(settings.load(settings.shipped(config)), files, out, overlay, plot, console, errors))
+
+
+@app.command()
+def subscribe(
+    endpoint: Annotated[str, typer.Argument(help="Address of a running posecast.")] = "tcp://127.0.0.1:5599",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    topic: Annotated[list[str] | None, typer.Option(help="Only topics that begin so: pose/, event/, health/.")] = None,
+    count: Annotated[int, typer.Option(help="Stop after so many messages; 0: never.")] = 0,
+) -> None:
+    """Print poses, events and heartbeats as they are published."""
+    from pipeline.subscribe import subscribe as listen
+
+    raise typer.Exit(listen(endpoint, json=json, topics=tuple(topic or ("pose/", "event/")), count=count))
+
+
+@app.command()
+def check(
+    config: Annotated[str, typer.Argument(help="A TOML file, or a shipped one: live, broadcast, replay.")],
+) -> None:
+    """Validate a configuration and print it merged with the defaults."""
+    print(settings.as_toml(settings.load(settings.shipped(config))), end="")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is wrong with this machine before the event does, with a fix beside each failure."""
+    from pipeline.doctor import examine
+
+    raise typer.Exit(examine(console))
+
+
+@app.command()
+def bench(
+    source: Annotated[str, typer.Argument(help="A video; empty: the sample dive.")] = "",
+    json: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of the whole chain; medians are printed.")] = 3,
+    config: ConfigOption = "live",
+) -> None:
+    """Measure every engine and the whole chain on this machine."""
+    from pipeline.bench import measure
+
+    raise typer.Exit(measure(settings.load(settings.shipped(config)), source, json, rounds, console))
+
+
+def _register(verb: EntryPoint) -> None:
+    """A verb whose libraries the live path must not import: it is loaded only when typed."""
+
+    @app.command(
+        verb.name,
+        add_help_option=False,
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+        help=f"{_VERBS.get(verb.name, 'An extension')} (needs the extra: pip install 'posecast\\[train]').",
+    )
+    def forward(context: typer.Context) -> None:
+        try:
+            loaded = verb.load()
+        except ImportError as error:
+            raise PosecastError(
+                f"{verb.name}: {error.name or error} is not installed; pip install 'posecast[train]'"
+            ) from error
+        loaded(args=context.args, prog_name=f"posecast {verb.name}", standalone_mode=False)
+
+
+_VERBS: Final = {
+    "synth": "Make synthetic athletes",
+    "train": "Train a network",
+    "export": "Export trained networks to ONNX",
+    "eval": "Measure networks on validation data",
+}
+
+
+def main() -> int:
+    """Entry point of `posecast`."""
+    for verb in sorted(entry_points(group="posecast.commands"), key=lambda entry: entry.name):
+        _register(verb)
+    try:
+        code = app(standalone_mode=False)
+    except (PosecastError, EngineError) as error:
+        errors.print(f"posecast: {error}", style="red", soft_wrap=True, markup=False)
+        return getattr(error, "exit_code", 2)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            errors.print(f"posecast: {error.format_message()}", style="red", soft_wrap=True, markup=False)
+            return 2
+        raise
+    return int(code or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,184 @@
+"""track: where the subject is. The spatial transformer looks, a Kalman filter remembers, the crop is cut for encode.
+
+Nobody known: the STN looks at the whole picture (the thumbnail). Somebody known: it looks at a search window around
+the predicted box. No subject is said as data, never by silence.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.codecs import (
+    Crop,
+    box_of_theta,
+    crop_of_box,
+    img_from_crop,
+    img_from_window,
+    window_of_box,
+    window_of_picture,
+)
+from engines.contracts import CROP_H, CROP_W, STN, STN_PX
+from engines.kalman import BoxFilter
+from engines.session import Session
+from pipeline.config import TrackSettings
+from pipeline.messages import Box, Frame, Matrix3, Track, TrackState
+from pipeline.picture import Picture, cut
+from pipeline.ring import Overrun, Ring
+from pipeline.stage import Host
+
+RECHECK_S: Final = 1.0
+"""How often the whole picture is looked at although a subject is followed, to leave a box that drifted away."""
+_ELSEWHERE_IOU: Final = 0.1
+_SMALLEST_BOX_PX: Final = 8.0
+
+
+class Tracker:
+    """One subject at a time, found, followed, coasted through short losses, and given up."""
+
+    def __init__(self, settings: TrackSettings, session: Session, ring: Callable[[], Ring]) -> None:
+        self._settings = settings
+        self._session = session
+        self._open_ring = ring
+        self._ring: Ring | None = None
+        self._filter: BoxFilter | None = None
+        self._subject = 0
+        self._t_ns = 0
+        self._seen_ns = 0
+        self._checked_ns = 0
+        self._suspicions = 0
+        self.dropped: Counter[str] = Counter()
+        self.note = session.device
+
+    def step(self, frame: Frame) -> Iterable[Track]:
+        """The subject of this frame; nothing if the picture was overwritten before it could be read."""
+        if self._ring is None:
+            self._ring = self._open_ring()
+            self.dropped["restart"] += self._ring.attach_reader(frame.seq)
+        try:
+            with self._ring.reading(frame) as picture:
+                track = self._track(frame, picture)
+        except Overrun:
+            self.dropped["overrun"] += 1
+            return
+        finally:
+            self._ring.release(frame.seq)
+        yield track
+
+    def flush(self) -> Iterable[Track]:
+        """Nothing is held back."""
+        return ()
+
+    def _track(self, frame: Frame, picture: Picture) -> Track:
+        state, presence = self._follow(frame, picture) if self._filter else self._acquire(frame, picture)
+        self._t_ns = frame.t_media_ns
+        if self._filter is None:
+            return _track_of(frame, 0, "none", presence)
+        box = self._filter.box
+        crop = crop_of_box(box, self._settings.crop_factor)
+        return _track_of(frame, self._subject, state, presence, box, crop, picture)
+
+    def _acquire(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
+        """Look at the whole picture, then once more, closer."""
+        box, presence = self._whole(frame)
+        if presence >= self._settings.acquire_presence:
+            box, presence = self._look(picture, window_of_box(box, self._settings.search_factor))
+        if presence < self._settings.acquire_presence:
+            return "none", presence
+        self._filter = BoxFilter(box)
+        self._subject += 1
+        self._seen_ns = self._checked_ns = frame.t_media_ns
+        self._suspicions = 0
+        return "acquired", presence
+
+    def _follow(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
+        """Predict, look around the prediction, believe what the gate lets through."""
+        assert self._filter is not None
+        self._filter.predict((frame.t_media_ns - self._t_ns) * 1e-9)
+        window = window_of_box(self._filter.box, self._settings.search_factor)
+        box, presence = self._look(picture, window)
+        if presence >= self._settings.keep_presence and self._filter.update(box):
+            self._seen_ns = frame.t_media_ns
+            self._suspect(frame)
+            return "followed", presence
+        if (frame.t_media_ns - self._seen_ns) * 1e-9 <= self._settings.coast_s:
+            return "coasted", presence
+        self._filter = None
+        return self._acquire(frame, picture)
+
+    def _suspect(self, frame: Frame) -> None:
+        """Twice in a row the whole picture shows somebody clearly elsewhere: the followed box has drifted."""
+        if (frame.t_media_ns - self._checked_ns) * 1e-9 < RECHECK_S:
+            return
+        assert self._filter is not None
+        self._checked_ns = frame.t_media_ns
+        box, presence = self._whole(frame)
+        elsewhere = presence >= self._settings.acquire_presence and _iou(box, self._filter.box) < _ELSEWHERE_IOU
+        self._suspicions = self._suspicions + 1 if elsewhere else 0
+        if self._suspicions >= 2:
+            self._seen_ns = 0
+
+    def _whole(self, frame: Frame) -> tuple[Box, float]:
+        thumbnail = np.frombuffer(frame.thumbnail, np.uint8).reshape(STN_PX, STN_PX, 3)
+        return self._detect(thumbnail, window_of_picture(frame.width, frame.height))
+
+    def _look(self, picture: Picture, window: Box) -> tuple[Box, float]:
+        return self._detect(cut(picture, img_from_window(window), (STN_PX, STN_PX)), window)
+
+    def _detect(self, pixels: npt.NDArray[np.uint8], window: Box) -> tuple[Box, float]:
+        result = self._session.run({"picture": pixels[None]})
+        return box_of_theta(result["theta"][0], window), float(result["presence"][0, 0])
+
+
+def _track_of(
+    frame: Frame,
+    subject: int,
+    state: TrackState,
+    presence: float,
+    box: Box | None = None,
+    crop: Crop | None = None,
+    picture: Picture | None = None,
+) -> Track:
+    matrix = None if crop is None else img_from_crop(crop)
+    return Track(
+        stream=frame.stream,
+        seq=frame.seq,
+        t_media_ns=frame.t_media_ns,
+        t_capture_ns=frame.t_capture_ns,
+        stamps=frame.stamps,
+        width=frame.width,
+        height=frame.height,
+        rate_hz=frame.rate_hz,
+        subject=subject,
+        state=state,
+        presence=presence,
+        box_img_px=box,
+        crop_img_px=None if crop is None else (*crop.centre_img_px, crop.height_px),
+        img_from_crop=None if matrix is None else _nine(matrix),
+        crop=None if picture is None or matrix is None else cut(picture, matrix, (CROP_W, CROP_H)).tobytes(),
+    )
+
+
+def _nine(matrix: npt.NDArray[np.float64]) -> Matrix3:
+    a, b, c, d, e, f, g, h, i = (float(value) for value in matrix.ravel())
+    return (a, b, c, d, e, f, g, h, i)
+
+
+def _iou(one: Box, other: Box) -> float:
+    across = min(one[2], other[2]) - max(one[0], other[0])
+    down = min(one[3], other[3]) - max(one[1], other[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    shared = across * down
+    return shared / (_area(one) + _area(other) - shared)
+
+
+def _area(box: Box) -> float:
+    return max(_SMALLEST_BOX_PX, box[2] - box[0]) * max(_SMALLEST_BOX_PX, box[3] - box[1])
+
+
+def build(host: Host) -> Tracker:
+    """The stage on this host."""
+    return Tracker(host.config.track, host.session(STN, threads=1), host.ring)

@@ -1,0 +1,128 @@
+"""Codecs against numbers known by hand, against OpenCV's warp, and against the clock."""
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+from engines import codecs
+from engines.contracts import STN_PX, encoder
+
+J = 17
+
+
+def test_the_maps_have_the_contracts_shape():
+    maps = codecs.encode_heatmaps(np.full((2, J, 2), 90.0))
+    assert maps.shape[1:] == encoder("w32").outputs[0].shape[1:]
+    assert maps.dtype == np.float32
+    np.testing.assert_allclose(maps.sum(axis=(-2, -1)), 1, rtol=1e-5)
+
+
+def test_joints_without_a_place_have_no_target():
+    maps = codecs.encode_heatmaps([[90.0, 300.0], [-1.0, 5.0], [np.nan, 5.0], [90.0, 128.0]])
+    np.testing.assert_allclose(maps.sum(axis=(-2, -1)), [0, 0, 0, 1], rtol=1e-5)
+
+
+def test_a_map_of_zeros_has_no_confidence():
+    joints, confidence = codecs.decode_heatmaps(np.zeros((J, 64, 48), np.float32))
+    assert np.isfinite(joints).all()
+    assert (confidence == 0).all()
+
+
+def test_confidence_is_the_mass_near_the_peak():
+    one, other = codecs.encode_heatmaps([[40.0, 60.0], [150.0, 200.0]])
+    joints, confidence = codecs.decode_heatmaps(
+        np.stack([0.7 * one + 0.3 * other, np.full_like(one, 1 / one.size)])
+    )
+    np.testing.assert_allclose(joints[0], [40, 60], atol=0.2)
+    assert confidence[0] == pytest.approx(0.7 * 0.96, abs=0.01)
+    assert confidence[1] < 0.03
+
+
+def test_batches_decode_as_their_parts():
+    joints = np.random.default_rng(0).uniform(10, 180, (3, J, 2))
+    maps = codecs.encode_heatmaps(joints)
+    together = codecs.decode_heatmaps(maps)
+    assert together[0].shape == (3, J, 2)
+    assert together[1].shape == (3, J)
+    for row in range(3):
+        np.testing.assert_array_equal(together[0][row], codecs.decode_heatmaps(maps[row])[0])
+
+
+def test_noise_moves_a_joint_little():
+    rng = np.random.default_rng(1)
+    joints = rng.uniform(24, 160, (J, 2))
+    maps = codecs.encode_heatmaps(joints) * rng.uniform(0.8, 1.2, (J, 64, 48)).astype(np.float32)
+    decoded, _ = codecs.decode_heatmaps(maps)
+    assert np.abs(decoded - joints).max() < 2.0
+
+
+def test_decoding_takes_less_than_a_third_of_a_millisecond():
+    maps = codecs.encode_heatmaps(np.random.default_rng(0).uniform(10, 180, (J, 2)))
+    best = min(_timed(maps) for _ in range(50))
+    assert best < 0.3e-3
+
+
+def _timed(maps):
+    start = time.perf_counter()
+    codecs.decode_heatmaps(maps)
+    return time.perf_counter() - start
+
+
+def test_the_crop_of_a_box_follows_its_longer_side():
+    tall = codecs.crop_of_box((100, 100, 160, 300), 1.25)
+    assert tall.centre_img_px == (130, 200)
+    assert tall.height_px == 250
+    assert codecs.crop_of_box((0, 0, 300, 60), 1.0).height_px == 400
+    turned = codecs.crop_of_box((0, 0, 300, 60), 1.0, np.pi / 2)
+    assert turned.height_px == pytest.approx(300)
+
+
+@pytest.mark.parametrize("numbers", [((0, 0), 0), ((0, 0), -3), ((np.nan, 0), 3), ((0, 0), np.inf)])
+def test_a_crop_without_size_or_place_is_refused(numbers):
+    with pytest.raises(ValueError, match="finite numbers and a height above 0"):
+        codecs.Crop(*numbers)
+
+
+def _blob(width, height, u, v):
+    y, x = np.mgrid[:height, :width]
+    return (255 * np.exp(-((x - u) ** 2 + (y - v) ** 2) / 18)).astype(np.float32)
+
+
+def _centroid(picture):
+    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
+    return np.array([(picture * x).sum(), (picture * y).sum()]) / picture.sum()
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7, -2.0])
+def test_warped_pixels_lie_where_the_homography_says(angle):
+    crop = codecs.Crop((300.0, 200.0), 200.0, angle)
+    matrix = codecs.img_from_crop(crop)
+    picture = _blob(640, 480, 290.3, 221.6)
+    warped = cv2.warpAffine(
+        picture, matrix[:2], (codecs.CROP_W, codecs.CROP_H), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    np.testing.assert_allclose(codecs.transformed(_centroid(warped), matrix), [290.3, 221.6], atol=0.05)
+
+
+def test_the_whole_picture_squeezes_as_resize_does():
+    window = codecs.window_of_picture(640, 480)
+    picture = _blob(640, 480, 401.0, 122.0)
+    squeezed = cv2.resize(picture, (STN_PX, STN_PX), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(
+        codecs.transformed(_centroid(squeezed), codecs.img_from_window(window)), [401, 122], atol=0.05
+    )
+
+
+def test_theta_of_the_window_itself_is_one():
+    window = codecs.window_of_picture(1920, 1080)
+    np.testing.assert_allclose(codecs.theta_of_box(window, window), [1, 1, 0, 0], atol=1e-12)
+    assert codecs.box_of_theta([0.5, 0.5, -0.5, 0.5], (0, 0, 400, 200)) == (0, 100, 200, 200)
+
+
+def test_keypoints_are_halves_of_the_crops_height():
+    crop = codecs.Crop((100.0, 50.0), 80.0, 1.0)
+    np.testing.assert_allclose(
+        codecs.normalised_keypoints([[140, 50], [100, 10]], crop), [[1, 0], [0, -1]], atol=1e-7
+    )
