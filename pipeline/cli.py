@@ -70,6 +70,16 @@ def replay(
 
 
 @app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results.")] = Path("results/demo"),
+) -> None:
+    """Replay the sample dive that comes with the project, and compare the poses with its exact truth."""
+    from pipeline.replay import demo as show
+
+    raise typer.Exit(show(settings.load(settings.shipped("replay")), out, console, errors))
+
+
+@app.command()
 def subscribe(
     endpoint: Annotated[str, typer.Argument(help="Address of a running posecast.")] = "tcp://127.0.0.1:5599",
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,

@@ -26,7 +26,9 @@ class Source(_Section):
     timeout_s: Positive = 5.0
     folder_rate_hz: Positive = 25.0
     paced: bool = False
-    """Play a file at its own speed, as a camera would."""
+    """Play a file by its own clock, as a camera would."""
+    speed: Positive = 1.0
+    """How much faster than its own clock a paced file is played."""
 
 
 class Capture(_Section):

@@ -12,7 +12,7 @@ from typing import Final
 from pipeline.config import Config
 from pipeline.messages import End, Flowing, Frame
 from pipeline.picture import Picture
-from pipeline.ring import Ring
+from pipeline.ring import Ring, slot_bytes_for
 from pipeline.sources import open_source
 from pipeline.stages.capture import Capture
 
@@ -55,7 +55,8 @@ class SourceInlet:
         self._stop = stop
         self._source = open_source(uri, config)
         info = self._source.info
-        self._ring = Ring.open(ring_path, config.capture.ring_slots, info.slot_bytes)
+        slot_bytes = slot_bytes_for(info.width, info.height)
+        self._ring = Ring.reopen(ring_path, config.capture.ring_slots, slot_bytes)
         self.computation = CaptureComputation(Capture(config, self._ring, info), info.describe())
         self.dropped: Counter[str] = Counter()
         self._decoded: queue.Queue[Decoded | End | Exception] = queue.Queue(_DECODED_AHEAD)

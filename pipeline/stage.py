@@ -12,6 +12,11 @@ from pipeline.messages import Flowing
 from pipeline.ring import Ring
 
 
+def ring_path(run_dir: Path) -> Path:
+    """Where the ring of pictures of a run lies."""
+    return run_dir / "ring"
+
+
 class Compute(Protocol):
     """A stage's computation: no socket, no clock, no file. `note` says in a line what it runs on."""
 
@@ -47,4 +52,9 @@ class Host:
 
     def ring(self) -> Ring:
         """The ring of pictures, attached as its reader. It exists before the first `Frame` arrives."""
-        return Ring.attach(self.run_dir / "ring")
+        return Ring.attach(self.ring_path)
+
+    @property
+    def ring_path(self) -> Path:
+        """Where capture lays its ring."""
+        return ring_path(self.run_dir)

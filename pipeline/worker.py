@@ -27,7 +27,7 @@ from pipeline.config import Config
 from pipeline.errors import PosecastError
 from pipeline.feed import SourceInlet
 from pipeline.runner import Computation, Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner
-from pipeline.stage import Host
+from pipeline.stage import Host, ring_path
 from pipeline.stages.publish import Publish
 from pipeline.topology import STAGES, Stage, reader_of
 
@@ -108,7 +108,7 @@ class Worker:
     def _inlet(self, row: Stage, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
         config = self._order.config
         if row.reads is None:
-            feed = SourceInlet(config, self._order.uri, self._run_dir / "ring", self.stop)
+            feed = SourceInlet(config, self._order.uri, ring_path(self._run_dir), self.stop)
             stack.callback(feed.close)
             return feed, feed.computation
         live = config.policy == "live"

@@ -38,11 +38,14 @@ _SMALLEST_BOX_PX: Final = 8.0
 class Tracker:
     """One subject at a time, found, followed, coasted through short losses, and given up."""
 
-    def __init__(self, settings: TrackSettings, session: Session, ring: Callable[[], Ring]) -> None:
+    def __init__(
+        self, settings: TrackSettings, session: Session, open_ring: Callable[[], Ring], ring: Ring | None
+    ) -> None:
+        """`ring` if it exists already, which it does for a stage that was restarted; else opened when needed."""
         self._settings = settings
         self._session = session
-        self._open_ring = ring
-        self._ring: Ring | None = None
+        self._open_ring = open_ring
+        self._ring = ring
         self._filter: BoxFilter | None = None
         self._subject = 0
         self._t_ns = 0
@@ -50,13 +53,14 @@ class Tracker:
         self._checked_ns = 0
         self._suspicions = 0
         self.dropped: Counter[str] = Counter()
+        if ring is not None:
+            self.dropped["restart"] = ring.attach_reader()
         self.note = session.device
 
     def step(self, frame: Frame) -> Iterable[Track]:
         """The subject of this frame; nothing if the picture was overwritten before it could be read."""
         if self._ring is None:
             self._ring = self._open_ring()
-            self.dropped["restart"] += self._ring.attach_reader(frame.seq)
         try:
             with self._ring.reading(frame) as picture:
                 track = self._track(frame, picture)
@@ -76,7 +80,7 @@ class Tracker:
         self._t_ns = frame.t_media_ns
         if self._filter is None:
             return _track_of(frame, 0, "none", presence)
-        box = self._filter.box
+        box = self._filter.box_img_px
         crop = crop_of_box(box, self._settings.crop_factor)
         return _track_of(frame, self._subject, state, presence, box, crop, picture)
 
@@ -97,7 +101,7 @@ class Tracker:
         """Predict, look around the prediction, believe what the gate lets through."""
         assert self._filter is not None
         self._filter.predict((frame.t_media_ns - self._t_ns) * 1e-9)
-        window = window_of_box(self._filter.box, self._settings.search_factor)
+        window = window_of_box(self._filter.box_img_px, self._settings.search_factor)
         box, presence = self._look(picture, window)
         if presence >= self._settings.keep_presence and self._filter.update(box):
             self._seen_ns = frame.t_media_ns
@@ -115,7 +119,7 @@ class Tracker:
         assert self._filter is not None
         self._checked_ns = frame.t_media_ns
         box, presence = self._whole(frame)
-        elsewhere = presence >= self._settings.acquire_presence and _iou(box, self._filter.box) < _ELSEWHERE_IOU
+        elsewhere = presence >= self._settings.acquire_presence and _iou(box, self._filter.box_img_px) < _ELSEWHERE_IOU
         self._suspicions = self._suspicions + 1 if elsewhere else 0
         if self._suspicions >= 2:
             self._seen_ns = 0
@@ -181,4 +185,5 @@ def _area(box: Box) -> float:
 
 def build(host: Host) -> Tracker:
     """The stage on this host."""
-    return Tracker(host.config.track, host.session(STN, threads=1), host.ring)
+    ring = host.ring() if host.ring_path.exists() else None
+    return Tracker(host.config.track, host.session(STN, threads=1), host.ring, ring)
