@@ -1,4 +1,4 @@
-"""The temporal model: counts of the paper's table, masking, streaming, causality, anchor of the strided skip."""
+"""The temporal model: counts of the paper, masking, streaming, causality, the strided skip."""
 
 import pytest
 import torch

@@ -1,0 +1,104 @@
+"""Stage I of the temporal model: masked pose modelling. ALGORITHMS 4.2.
+
+Per frame, 5 of 17 joints are replaced by a learned vector; 60 % of the frames are taken away altogether, the
+transformer sees the other 98 of 243. A light decoder puts mask tokens in their places and rebuilds the whole
+sequence. Both masks are drawn anew for every sample and every frame. 2D and 3D sequences alternate and share
+everything between their own encoder and decoder.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from engines.skeleton import J
+from models.layers import TransformerLayer
+from models.temporal import MPM, PoseHead
+
+JOINTS_MASKED: Final = 5
+FRAMES_MASKED: Final = 0.6
+LOSS_WEIGHT: Final = {2: 2.0, 3: 3.0}
+"""Weight of the mean distance per number of coordinates (screen units in 2D, metres in 3D)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """`joints` [B,T,17] bool, true where replaced; `visible` [B,n] int64, the kept frames in order."""
+
+    joints: Tensor
+    visible: Tensor
+
+
+def draw_masks(
+    batch: int,
+    frames: int,
+    joints_masked: int = JOINTS_MASKED,
+    frames_masked: float = FRAMES_MASKED,
+    generator: torch.Generator | None = None,
+    device: torch.device | str = "cpu",
+) -> Masks:
+    """Independent masks per sample and frame: exactly `joints_masked` joints, int(share * frames) frames."""
+    rank = torch.rand(batch, frames, J, generator=generator, device=device).argsort(-1).argsort(-1)
+    order = torch.rand(batch, frames, generator=generator, device=device).argsort(-1)
+    visible = order[:, int(frames_masked * frames) :].sort(-1).values
+    return Masks(rank < joints_masked, visible)
+
+
+class SequenceDecoder(nn.Module):
+    """LN, mask tokens, learned positions, one transformer layer, BN and 1x1 convolution."""
+
+    def __init__(self, frames: int, dim: int, heads: int, ffn: int, dropout: float, out_dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.mask_token = nn.Parameter(torch.randn(dim) * 0.02)
+        self.position = nn.Parameter(torch.randn(frames, dim) * 0.02)
+        self.layer = TransformerLayer(dim, heads, ffn, dropout)
+        self.head = PoseHead(dim, out_dim)
+
+    def forward(self, tokens: Tensor, visible: Tensor) -> Tensor:
+        """Tokens [B,n,D] of the frames `visible` [B,n] -> poses of all frames [B,T,17,d]."""
+        frames, dim = self.position.shape
+        places = visible.unsqueeze(-1).expand(-1, -1, dim)
+        empty = self.mask_token.expand(tokens.shape[0], frames, dim)
+        x = empty.scatter(1, places, self.norm(tokens)) + self.position  # [B,T,D]
+        return self.head(self.layer(x))
+
+
+class MaskedPoseModel(nn.Module):
+    """An `MPM` with its stage-I decoders. Train this, then keep `mpm` for stage II.
+
+    Args:
+        mpm: the network to pre-train.
+        heads, ffn, dropout: of the decoders' single layer.
+    """
+
+    def __init__(self, mpm: MPM, heads: int = 8, ffn: int = 512, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.mpm = mpm
+        self.decoder_2d = SequenceDecoder(mpm.frames, mpm.dim, heads, ffn, dropout, 2)
+        self.decoder_3d = SequenceDecoder(mpm.frames, mpm.dim, heads, ffn, dropout, 3)
+
+    def forward(self, pose: Tensor, masks: Masks | None = None) -> Tensor:
+        """Rebuild a masked sequence.
+
+        Args:
+            pose: [B,T,17,2] keypoints or [B,T,17,3] joints; the last axis chooses encoder and decoder.
+            masks: drawn here when absent.
+
+        Returns:
+            the whole sequence, the shape of `pose`.
+        """
+        batch, frames, _, d = pose.shape
+        masks = masks or draw_masks(batch, frames, device=pose.device)
+        rows = torch.arange(batch, device=pose.device).unsqueeze(1)
+        kept, missing = pose[rows, masks.visible], masks.joints[rows, masks.visible].to(pose.dtype)
+        encode = self.mpm.encode_frame if d == 2 else self.mpm.encode_frame_3d
+        features = encode(kept.flatten(0, 1), missing.flatten(0, 1)).unflatten(0, (batch, -1))  # [B,n,D]
+        tokens = self.mpm.temporal(features + self.mpm.temporal.position[masks.visible])
+        decoder = self.decoder_2d if d == 2 else self.decoder_3d
+        return decoder(tokens, masks.visible)
+
+    def loss(self, pose: Tensor, masks: Masks | None = None) -> Tensor:
+        """Weighted mean distance of joints over the whole sequence, masked or not; a scalar."""
+        return LOSS_WEIGHT[pose.shape[-1]] * (self(pose, masks) - pose).norm(dim=-1).mean()
