@@ -84,9 +84,7 @@ class Camera:
     def _refuse_folds(self) -> None:
         u, v = np.meshgrid(np.linspace(-0.5, self.width - 0.5, 9), np.linspace(-0.5, self.height - 0.5, 9))
         border = np.stack([u, v], axis=-1)
-        if not np.allclose(
-            self._pixels(_distorted(self.normalised(border), self.distortion)), border, atol=1e-6
-        ):
+        if not np.allclose(self._pixels(_distorted(self.normalised(border), self.distortion)), border, atol=1e-6):
             raise CameraError(
                 f"distortion {self.distortion} folds the picture; expected one that can be undone "
                 f"everywhere on {self.width} x {self.height} pixels"

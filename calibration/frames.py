@@ -39,6 +39,4 @@ def frame(name: str) -> Frame:
 def table() -> str:
     """The frames as a Markdown table, as it stands in this package's README."""
     head = ["| frame | origin | axes | unit |", "|---|---|---|---|"]
-    return "\n".join(
-        [*head, *(f"| `{row.name}` | {row.origin} | {row.axes} | {row.unit} |" for row in FRAMES)]
-    )
+    return "\n".join([*head, *(f"| `{row.name}` | {row.origin} | {row.axes} | {row.unit} |" for row in FRAMES)])

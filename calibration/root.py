@@ -20,7 +20,8 @@ MAX_RELATIVE_DEPTH_SD: Final = 0.5
 """A root whose depth is less certain than this, relative to itself, is no answer."""
 _HUBER: Final = 1.5
 _NORMAL_MAD: Final = 1.4826
-_ITERATIONS: Final = 2
+_ITERATIONS: Final = 15
+_SETTLED_M: Final = 1e-4
 _WORST_CONDITION: Final = 1e12
 
 
@@ -65,7 +66,9 @@ def _solve(pose: Floats, flat: Floats, confidence: Floats) -> Root | None:
         if depth.min() <= 0:
             return None
         error = (rows @ root - values) / depth
-        root = _least_squares(rows, values, base * _huber(error) / depth**2)
+        before, root = root, _least_squares(rows, values, base * _huber(error) / depth**2)
+        if root is not None and np.abs(root - before).max() < _SETTLED_M:
+            break
     return None if root is None else _answer(pose, rows, values, base, root)
 
 

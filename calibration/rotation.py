@@ -71,9 +71,7 @@ def virtual_from_cam_pose(points_cam_m: ArrayLike, virtual_from_cam: ArrayLike) 
     return np.asarray(points_cam_m, dtype=np.float64) @ np.asarray(virtual_from_cam, dtype=np.float64).T
 
 
-def undo_implicit_rotation(
-    joints_crop_m: ArrayLike, camera: Camera, centre_img_px: tuple[float, float]
-) -> Floats:
+def undo_implicit_rotation(joints_crop_m: ArrayLike, camera: Camera, centre_img_px: tuple[float, float]) -> Floats:
     """Root-relative pose (..., 3) seen as if the crop's centre were the optical axis, in camera axes.
 
     For plain crops and a network without box token: turned by the rotation that takes the optical axis to the

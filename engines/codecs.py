@@ -41,9 +41,7 @@ class Crop:
     angle_rad: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (
-            self.height_px > 0 and math.isfinite(sum(self.centre_img_px) + self.height_px + self.angle_rad)
-        ):
+        if not (self.height_px > 0 and math.isfinite(sum(self.centre_img_px) + self.height_px + self.angle_rad)):
             raise ValueError(f"a crop needs finite numbers and a height above 0; got {self}")
 
 
@@ -56,9 +54,7 @@ def crop_of_box(box_img_px: Box, factor: float, angle_rad: float = 0.0) -> Crop:
     width, height = right - left, bottom - top
     cos, sin = abs(math.cos(angle_rad)), abs(math.sin(angle_rad))
     across, along = width * cos + height * sin, width * sin + height * cos
-    return Crop(
-        ((left + right) / 2, (top + bottom) / 2), factor * max(along, across * CROP_H / CROP_W), angle_rad
-    )
+    return Crop(((left + right) / 2, (top + bottom) / 2), factor * max(along, across * CROP_H / CROP_W), angle_rad)
 
 
 def img_from_crop(crop: Crop) -> Floats:
@@ -157,7 +153,7 @@ def decode_heatmaps(heatmaps: Array) -> tuple[Floats, Floats]:
     """Joints (..., 2) in crop pixels and confidences (...,) in 0..1 of probability maps (..., 64, 48).
 
     The largest probability, then the mean place of the probability within 3 heat-map pixels of it, re-centred
-    on that mean a few times. The confidence is the probability in that window: 0.96 for a perfect map of
+    on that mean a few times. The confidence is the probability in that window: 0.91 for a perfect map of
     HEATMAP_SIGMA.
     """
     height, width = heatmaps.shape[-2:]

@@ -57,8 +57,7 @@ def loaded(path: Path, precision: str, threads: int, because: str = "") -> OnnxR
         import onnxruntime
     except ImportError as error:
         raise BackendError(
-            f"ONNX Runtime cannot be imported ({error}); `pip install onnxruntime`, "
-            f"or set engines.backend to openvino"
+            f"ONNX Runtime cannot be imported ({error}); `pip install onnxruntime`, or set engines.backend to openvino"
         ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -70,8 +69,7 @@ def loaded(path: Path, precision: str, threads: int, because: str = "") -> OnnxR
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise BackendError(
-            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it ({_first_line(error)}); "
-            f"export it again"
+            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it ({_first_line(error)}); export it again"
         ) from error
     device = f"ONNX Runtime {onnxruntime.__version__}, fp32, {_threads(threads)}"
     return OnnxRunner(session, f"{device}, {because}" if because else device)

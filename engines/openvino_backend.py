@@ -40,9 +40,7 @@ class OpenVinoRunner:
         return {tensor.name: results[place] for place, tensor in enumerate(self.outputs)}
 
     def _is_expected(self, inputs: Mapping[str, Array]) -> bool:
-        return self._fixed is not None and all(
-            inputs[name].shape == shape for name, shape in self._expected.items()
-        )
+        return self._fixed is not None and all(inputs[name].shape == shape for name, shape in self._expected.items())
 
     def _of_any_shape(self) -> Any:
         if self._free is None:
@@ -61,9 +59,7 @@ class OpenVinoRunner:
 
 
 def _tensor(port: Any) -> Tensor:
-    shape: tuple[Dim, ...] = tuple(
-        str(dim) if dim.is_dynamic else dim.get_length() for dim in port.get_partial_shape()
-    )
+    shape: tuple[Dim, ...] = tuple(str(dim) if dim.is_dynamic else dim.get_length() for dim in port.get_partial_shape())
     return Tensor(port.get_any_name(), shape, port.get_element_type().to_dtype().name, "")
 
 

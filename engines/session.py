@@ -135,9 +135,7 @@ def check_inputs(contract: Contract, inputs: Mapping[str, Array]) -> None:
     """Refuse what the contract does not say: names, types, shapes. Raises ContractError."""
     if len(inputs) != len(contract.inputs) or any(tensor.name not in inputs for tensor in contract.inputs):
         expected = ", ".join(tensor.name for tensor in contract.inputs)
-        raise ContractError(
-            f"{contract.network}: expected inputs {expected}; got {', '.join(inputs) or 'none'}"
-        )
+        raise ContractError(f"{contract.network}: expected inputs {expected}; got {', '.join(inputs) or 'none'}")
     axes: dict[str, int] = {}
     for tensor in contract.inputs:
         array = inputs[tensor.name]
@@ -158,9 +156,7 @@ def _fits(shape: tuple[int, ...], expected: tuple[Dim, ...], axes: dict[str, int
     return True
 
 
-def _check_model(
-    network: str, kind: str, expected: tuple[Tensor, ...], found: tuple[Tensor, ...], where: str
-) -> None:
+def _check_model(network: str, kind: str, expected: tuple[Tensor, ...], found: tuple[Tensor, ...], where: str) -> None:
     have = {tensor.name: tensor for tensor in found}
     if set(have) != {tensor.name for tensor in expected}:
         names = ", ".join(tensor.name for tensor in expected)

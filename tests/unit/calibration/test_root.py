@@ -1,4 +1,4 @@
-"""The root from 2D and 3D: exact without noise, as precise as announced with it, silent when it cannot know."""
+"""The root from 2D and 3D: exact without noise, as precise as announced with it, or none."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_a_point_in_the_picture_gives_no_root():
 
 def test_a_speck_in_the_picture_gives_no_root():
     rng = np.random.default_rng(5)
-    far = CAMERA.project(POSE + [0, 0, 900.0]) + rng.normal(0, 3, (17, 2))
+    far = CAMERA.project(POSE + np.array([0, 0, 900.0])) + rng.normal(0, 3, (17, 2))
     assert root_from_joints(POSE, far, ONES, CAMERA) is None
 
 

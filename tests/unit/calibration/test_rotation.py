@@ -57,9 +57,7 @@ def test_the_crop_is_the_virtual_cameras_picture(centre, height, angle, seed):
     matrix = rotation.img_from_perspective_crop(CAMERA, centre, height, (256, 192), angle)
     mapped = cv2.perspectiveTransform(crop[None], matrix)[0]
     np.testing.assert_allclose(mapped, CAMERA.project(points), atol=1e-5)
-    np.testing.assert_allclose(
-        cv2.perspectiveTransform(mapped[None], np.linalg.inv(matrix))[0], crop, atol=1e-5
-    )
+    np.testing.assert_allclose(cv2.perspectiveTransform(mapped[None], np.linalg.inv(matrix))[0], crop, atol=1e-5)
 
 
 def test_on_the_axis_it_is_the_plain_crop():

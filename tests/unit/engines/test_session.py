@@ -22,9 +22,7 @@ def gains(contract, seed=7):
     """Per output the weights (last axes) of the tiny network: output = gain * (sum of the inputs' means)."""
     rng = np.random.default_rng(seed)
     return {
-        tensor.name: rng.standard_normal([dim for dim in tensor.shape if isinstance(dim, int)]).astype(
-            np.float16
-        )
+        tensor.name: rng.standard_normal([dim for dim in tensor.shape if isinstance(dim, int)]).astype(np.float16)
         for tensor in contract.outputs
     }
 
@@ -39,9 +37,7 @@ def write_network(contract, folder, seed=7):
         if last:
             initialisers.append(onnx.numpy_helper.from_array(np.array(last), f"{tensor.name}_axes"))
             nodes.append(
-                helper.make_node(
-                    "ReduceMean", [source, f"{tensor.name}_axes"], [f"{tensor.name}_m"], keepdims=0
-                )
+                helper.make_node("ReduceMean", [source, f"{tensor.name}_axes"], [f"{tensor.name}_m"], keepdims=0)
             )
             source = f"{tensor.name}_m"
         nodes.append(helper.make_node("Identity", [source], [f"{tensor.name}_s"]))
@@ -175,9 +171,7 @@ def test_a_free_axis_has_one_size(weights):
 def test_a_file_that_is_another_network_is_refused(backend, tmp_path):
     other = dataclasses.replace(contracts.POSE3D_ENCODER, network=contracts.MLP_DECODER.network)
     write_network(other, tmp_path)
-    with pytest.raises(
-        ContractError, match="mlp_decoder has the inputs embedding, modality, box; the file has"
-    ):
+    with pytest.raises(ContractError, match="mlp_decoder has the inputs embedding, modality, box; the file has"):
         open_session(contracts.MLP_DECODER, settings_of(tmp_path, backend=backend), cores=1)
     wide = dataclasses.replace(
         contracts.POSE3D_ENCODER,
