@@ -102,9 +102,7 @@ class Poses:
             with np.load(path, allow_pickle=False) as data:
                 return cls(**{field.name: data[field.name] for field in fields(cls)})
         except (OSError, KeyError, ValueError) as error:
-            raise OutputError(
-                f"{path}: not the poses of a replay ({error}); run `posecast replay` again"
-            ) from error
+            raise OutputError(f"{path}: not the poses of a replay ({error}); run `posecast replay` again") from error
 
     def write(self, path: Path) -> None:
         """Write `poses.npz`, whole or not at all, with joint and revision names. Raises OutputError."""

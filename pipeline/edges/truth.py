@@ -175,9 +175,7 @@ def video_errors(poses: Poses, truth: Truth) -> VideoErrors:
     mpjpe = per_frame_mpjpe_mm(ours[solid], theirs[solid])
     p_mpjpe = per_frame_mpjpe_of_aligned_mm(ours[solid], theirs[solid])
     px = np.linalg.norm(poses.joints_img_px[rows] - truth.joints_img_px[seq], axis=-1)
-    torso = np.linalg.norm(
-        truth.joints_img_px[seq, _RIGHT_SHOULDER] - truth.joints_img_px[seq, _LEFT_HIP], axis=-1
-    )
+    torso = np.linalg.norm(truth.joints_img_px[seq, _RIGHT_SHOULDER] - truth.joints_img_px[seq, _LEFT_HIP], axis=-1)
     hit = px < PCK_SHARE * torso[:, None]  # a joint that was not measured is a miss
     return VideoErrors(
         n_frames=int(solid.sum()),
