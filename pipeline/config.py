@@ -19,7 +19,7 @@ class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """A table of the file."""
 
 
-class Source(_Section):
+class Source(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How pictures are fetched."""
 
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
@@ -31,14 +31,14 @@ class Source(_Section):
     """How much faster than its own clock a paced file is played."""
 
 
-class Capture(_Section):
+class Capture(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The ring that holds decoded pictures."""
 
     ring_slots: Annotated[int, msgspec.Meta(ge=4, le=256)] = 12
     decoder_threads: Count = 1
 
 
-class TrackSettings(_Section):
+class TrackSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a subject is taken up, kept and given up."""
 
     acquire_presence: Unit = 0.6
@@ -48,13 +48,13 @@ class TrackSettings(_Section):
     crop_factor: Annotated[float, msgspec.Meta(ge=1, le=2)] = 1.25
 
 
-class Encode(_Section):
+class Encode(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which HRNet looks at the crop."""
 
     network: Literal["w18_small_v2", "w32", "w48"] = "w18_small_v2"
 
 
-class Decode(_Section):
+class Decode(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How an embedding becomes 3D poses."""
 
     decoder: Literal["mlp", "diffusion"] = "mlp"
@@ -62,7 +62,7 @@ class Decode(_Section):
     hypotheses: Annotated[int, msgspec.Meta(ge=1, le=50)] = 5
 
 
-class Smooth(_Section):
+class Smooth(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which revisions are published and how long after the frame."""
 
     provisional: Annotated[int, msgspec.Meta(ge=0, le=2)] = 0
@@ -73,7 +73,7 @@ class Smooth(_Section):
     """Run the window every n-th frame; the frames between take the per-frame decoder's pose."""
 
 
-class Publish(_Section):
+class Publish(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where poses are published."""
 
     endpoint: str = "tcp://127.0.0.1:5599"
@@ -81,13 +81,13 @@ class Publish(_Section):
     subscriber_queue: Count = 500
 
 
-class Camera(_Section):
+class Camera(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The picture's geometry where nothing was calibrated."""
 
     vertical_fov_deg: Annotated[float, msgspec.Meta(gt=1, lt=150)] = 25.0
 
 
-class Engines(_Section):
+class Engines(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What runs the networks."""
 
     backend: Literal["auto", "openvino", "onnxruntime"] = "auto"
@@ -98,7 +98,7 @@ class Engines(_Section):
     """Threads of one network; 0: what the cores allow."""
 
 
-class Config(_Section):
+class Config(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything a run needs to know beside its sources."""
 
     policy: Literal["live", "replay"] = "live"

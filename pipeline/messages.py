@@ -6,8 +6,7 @@ the picture left the decoder, stamps are the host's monotonic clock. Pixels of `
 axes: x right, y down, z forward, metres. `docs/messages.md` describes every field for consumers in other languages.
 """
 
-from collections.abc import Iterable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -99,7 +98,7 @@ class Observation(OfSubject, frozen=True, kw_only=True, tag="observation"):
 
 
 class Hypotheses(OfSubject, frozen=True, kw_only=True, tag="hypotheses"):
-    """One or several 3D poses of one frame (float32, little endian, shape (count, 17, 3)) with the evidence for them."""
+    """One or several 3D poses of a frame (float32, little endian, shape (count, 17, 3)) and the evidence for them."""
 
     joints_img_px: tuple[Point2, ...] = ()
     joints_conf: tuple[float, ...] = ()
@@ -202,12 +201,14 @@ def encode(message: Flowing | Public) -> bytes:
 
 def decode(data: bytes) -> Inbound:
     """Msgpack to a message between stages. Raises msgspec.ValidationError on anything else."""
-    return _inbound.decode(data)
+    message: Inbound = _inbound.decode(data)
+    return message
 
 
 def decode_public(data: bytes) -> Public:
     """Msgpack to a message for consumers. Raises msgspec.ValidationError on anything else."""
-    return _public.decode(data)
+    message: Public = _public.decode(data)
+    return message
 
 
 def decode_health(data: bytes) -> Health:
@@ -215,6 +216,15 @@ def decode_health(data: bytes) -> Health:
     return _health.decode(data)
 
 
-def stamped(message: Flowing, source: Iterable[Stamp], stamp: Stamp) -> Flowing:
-    """The message with the stamps of the message it came from and one more."""
-    return msgspec.structs.replace(message, stamps=(*source, stamp))
+def moment_of(message: Message) -> dict[str, Any]:
+    """Stream, number, times and stamps of a message, for one that follows from it."""
+    return {field: getattr(message, field) for field in _MOMENT}
+
+
+def subject_of(message: OfSubject) -> dict[str, Any]:
+    """What `moment_of` gives, and picture, subject, box and crop."""
+    return {field: getattr(message, field) for field in _SUBJECT}
+
+
+_MOMENT: Final = ("stream", "seq", "t_media_ns", "t_capture_ns", "stamps")
+_SUBJECT: Final = tuple(field for field in OfSubject.__struct_fields__ if field != "schema")

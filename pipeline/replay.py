@@ -5,7 +5,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -19,7 +19,7 @@ from pipeline.edges.record import Recorder
 from pipeline.edges.truth import Truth, truth_beside
 from pipeline.errors import OutputError, PosecastError, SourceError
 from pipeline.live import finished
-from pipeline.messages import Event, Health, Hello, PoseFrame
+from pipeline.messages import Event, Health, Hello, PoseFrame, Revision
 from pipeline.report import demo_table, next_command, written_files
 from pipeline.sources import open_source
 from pipeline.subscribe import Subscription
@@ -137,7 +137,7 @@ class Recording:
         run_dir = new_run_dir()
         endpoint = f"ipc://{run_dir}/poses.sock"
         publish = msgspec.structs.replace(self.config.publish, endpoint=endpoint)
-        expected = "final" if self.config.smooth.final else "refined"
+        expected: Revision = "final" if self.config.smooth.final else "refined"
         self.recorder = Recorder(self.folder, source=Path(self.file).name, expected=expected)
         self._stop = threading.Event()
         self._ready = threading.Event()

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 
 from pipeline.bus import Outbox, PublicSocket
-from pipeline.messages import End, Flowing, Health, Inbound, Latency, Stamp
+from pipeline.messages import End, Event, Flowing, Health, Inbound, Latency, PoseFrame, Stamp
 from pipeline.stages.publish import Publish
 
 BEAT_S: Final = 0.5
@@ -82,11 +82,11 @@ class PublicOutlet:
     def send(self, message: Inbound, alive: Callable[[], bool]) -> bool:
         """Publish on the message's topic."""
         self.greet(alive)
+        routed = self._publish.step(message) if isinstance(message, PoseFrame | Event | End) else []
         if isinstance(message, Health):
             routed = [self._publish.health(message)]
-        else:
-            routed = self._publish.step(message)
-        return all([self._socket.send(topic, payload, alive) for topic, payload in routed])
+        sent = [self._socket.send(topic, payload, alive) for topic, payload in routed]
+        return all(sent)
 
     def greet(self, alive: Callable[[], bool]) -> None:
         """Say hello to whoever subscribed since the last call."""
@@ -190,5 +190,5 @@ class Runner:
         return not self._stop.is_set()
 
     def _dropped(self) -> Counter[str]:
-        own: Counter[str] = getattr(self._computation, "dropped", Counter())
+        own: Counter[str] = getattr(self._computation, "dropped", None) or Counter()
         return self._inlet.dropped + self._outlet.dropped + own

@@ -80,11 +80,12 @@ class Window:
                 "lookahead": np.array([index], np.int64),
             }
         )
-        return result["joints"][0]
+        joints: Array = result["joints"][0]
+        return joints
 
     def _mask(self, end: int) -> npt.NDArray[np.bool_]:
         cells = np.arange(end - WINDOW + 1, end + 1)
-        return (self._owner[cells % _KEPT] == cells) & (cells >= 0)
+        return np.asarray((self._owner[cells % _KEPT] == cells) & (cells >= 0))
 
     def _bridged(self, cell: int, keypoints: Array, missing: Array) -> tuple[npt.NDArray[np.int64], Array, Array]:
         """The frame and, across a short step from the last one, the cells between by linear interpolation."""

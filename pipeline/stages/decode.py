@@ -1,7 +1,7 @@
 """decode: an embedding, of the picture or of the keypoints, to one or several pelvis-relative 3D poses."""
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from engines.contracts import (
 )
 from engines.session import Session
 from engines.skeleton import J
-from pipeline.messages import Hypotheses, Observation
+from pipeline.messages import Hypotheses, Observation, subject_of
 from pipeline.stage import Host
 
 Array = npt.NDArray[np.float32]
@@ -38,19 +38,7 @@ class Decode:
         """One set of hypotheses for every observation, in order; empty where there is no subject."""
         joints = None if observation.embedding is None else self._poses(observation)
         yield Hypotheses(
-            stream=observation.stream,
-            seq=observation.seq,
-            t_media_ns=observation.t_media_ns,
-            t_capture_ns=observation.t_capture_ns,
-            stamps=observation.stamps,
-            width=observation.width,
-            height=observation.height,
-            rate_hz=observation.rate_hz,
-            subject=observation.subject,
-            state=observation.state,
-            presence=observation.presence,
-            box_img_px=observation.box_img_px,
-            crop_img_px=observation.crop_img_px,
+            **subject_of(observation),
             joints_img_px=observation.joints_img_px,
             joints_conf=observation.joints_conf,
             count=0 if joints is None else len(joints),
@@ -63,7 +51,7 @@ class Decode:
 
     def _poses(self, observation: Observation) -> Array:
         embedding, modality = self._embedding(observation)
-        inputs = {"embedding": embedding, "modality": np.array([modality], np.int64), "box": _NO_BOX}
+        inputs: dict[str, npt.NDArray[Any]] = {"embedding": embedding, "modality": np.array([modality], np.int64), "box": _NO_BOX}
         if self._decoder.contract is DIFFUSION_DECODER:
             inputs["noise"] = self._noise(observation.subject)
         joints = self._decoder.run(inputs)["joints"]
@@ -75,7 +63,7 @@ class Decode:
             return np.frombuffer(observation.embedding, "<f4")[None], MODALITY_IMAGE
         assert observation.crop_img_px is not None
         u, v, height_px = observation.crop_img_px
-        inputs: Mapping[str, npt.NDArray[np.float32]] = {
+        inputs = {
             "keypoints": normalised_keypoints(observation.joints_img_px, Crop((u, v), height_px))[None],
             "confidence": np.asarray(observation.joints_conf, np.float32)[None],
             "box": _NO_BOX,

@@ -1,13 +1,15 @@
 """encode: the crop to 2D keypoints with confidences, and to the image embedding."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from engines.codecs import decode_heatmaps, transformed
 from engines.contracts import CROP_H, CROP_W, encoder
 from engines.session import Session
-from pipeline.messages import Observation, Track
+from pipeline.messages import Observation, Point2, Track, subject_of
 from pipeline.stage import Host
 
 
@@ -21,28 +23,13 @@ class Encode:
     def step(self, track: Track) -> Iterable[Observation]:
         """One observation for every track, in order."""
         evidence = {} if track.crop is None else self._look(track)
-        yield Observation(
-            stream=track.stream,
-            seq=track.seq,
-            t_media_ns=track.t_media_ns,
-            t_capture_ns=track.t_capture_ns,
-            stamps=track.stamps,
-            width=track.width,
-            height=track.height,
-            rate_hz=track.rate_hz,
-            subject=track.subject,
-            state=track.state,
-            presence=track.presence,
-            box_img_px=track.box_img_px,
-            crop_img_px=track.crop_img_px,
-            **evidence,
-        )
+        yield Observation(**subject_of(track), **evidence)
 
     def flush(self) -> Iterable[Observation]:
         """Nothing is held back."""
         return ()
 
-    def _look(self, track: Track) -> dict[str, object]:
+    def _look(self, track: Track) -> dict[str, Any]:
         assert track.crop is not None
         crop = np.frombuffer(track.crop, np.uint8).reshape(1, CROP_H, CROP_W, 3)
         result = self._session.run({"crop": crop})
@@ -55,7 +42,7 @@ class Encode:
         }
 
 
-def _points(joints_px: np.ndarray) -> tuple[tuple[float, float], ...]:
+def _points(joints_px: npt.NDArray[np.float64]) -> tuple[Point2, ...]:
     return tuple((float(u), float(v)) for u, v in joints_px)
 
 

@@ -19,7 +19,7 @@ from engines.contracts import TEMPORAL_FRAME, TEMPORAL_WINDOW, WINDOW
 from engines.session import Session
 from engines.skeleton import PELVIS, J
 from pipeline.config import Config
-from pipeline.messages import Event, EventKind, Hypotheses, Point3, PoseFrame, Revision
+from pipeline.messages import Event, EventKind, Hypotheses, Point3, PoseFrame, Revision, moment_of
 from pipeline.stage import Host
 from pipeline.window import Window
 
@@ -155,18 +155,15 @@ class Smooth:
     def _read(self, frame: Held) -> Array | None:
         if self._poses is None or not 0 <= self._looked_at - frame.cell < WINDOW:
             return frame.decoded
-        return self._poses[frame.cell - self._looked_at - 1]
+        pose: Array = self._poses[frame.cell - self._looked_at - 1]
+        return pose
 
     def _publish(self, frame: Held, revision: Revision, lookahead: int, pose: Array | None) -> PoseFrame:
         message = frame.message
         tracked = bool(message.joints_img_px) and pose is not None
         camera = Camera.guessed(message.width, message.height, self._fov_deg)
         return PoseFrame(
-            stream=message.stream,
-            seq=message.seq,
-            t_media_ns=message.t_media_ns,
-            t_capture_ns=message.t_capture_ns,
-            stamps=message.stamps,
+            **moment_of(message),
             width=message.width,
             height=message.height,
             rate_hz=message.rate_hz,
@@ -188,10 +185,7 @@ class Smooth:
 
 def _event(message: Hypotheses, kind: EventKind, subject: int, detail: str = "") -> Event:
     return Event(
-        stream=message.stream,
-        seq=message.seq,
-        t_media_ns=message.t_media_ns,
-        t_capture_ns=message.t_capture_ns,
+        **moment_of(message),
         kind=kind,
         subject=subject,
         detail=detail,

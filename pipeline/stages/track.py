@@ -24,7 +24,7 @@ from engines.contracts import CROP_H, CROP_W, STN, STN_PX
 from engines.kalman import BoxFilter
 from engines.session import Session
 from pipeline.config import TrackSettings
-from pipeline.messages import Box, Frame, Matrix3, Track, TrackState
+from pipeline.messages import Box, Frame, Matrix3, Track, TrackState, moment_of
 from pipeline.picture import Picture, cut
 from pipeline.ring import Overrun, Ring
 from pipeline.stage import Host
@@ -147,11 +147,7 @@ def _track_of(
 ) -> Track:
     matrix = None if crop is None else img_from_crop(crop)
     return Track(
-        stream=frame.stream,
-        seq=frame.seq,
-        t_media_ns=frame.t_media_ns,
-        t_capture_ns=frame.t_capture_ns,
-        stamps=frame.stamps,
+        **moment_of(frame),
         width=frame.width,
         height=frame.height,
         rate_hz=frame.rate_hz,
