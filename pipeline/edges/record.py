@@ -1,5 +1,6 @@
 """Recordings: every public message as it came, the best pose of every frame as columns, a summary."""
 
+import contextlib
 import json
 import platform
 import time
@@ -118,7 +119,8 @@ class Recorder:
 
     def abort(self) -> None:
         """Stop writing; what came so far stays readable as `poses.msgpack.part`."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # the reason is already on its way to the user
+            self._file.close()
 
     def close(
         self,

@@ -119,7 +119,8 @@ def aligned(joints_m: Array, truth_m: Array) -> Array:
     sign = np.sign(np.linalg.det(left @ right))
     singular[:, -1] *= sign
     left[:, :, -1] *= sign[:, None]
-    scale = singular.sum(axis=1) / np.square(ours).sum(axis=(1, 2))
+    extent = np.square(ours).sum(axis=(1, 2))
+    scale = singular.sum(axis=1) / np.maximum(extent, np.finfo(np.float64).tiny)  # a pose collapsed to a point: 0
     return np.asarray(scale[:, None, None] * (ours @ (left @ right)) + truth_mean)
 
 
