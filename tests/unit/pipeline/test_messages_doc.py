@@ -1,5 +1,6 @@
 """docs/messages.md against the code: every public field, its type, and the consumer, run for real."""
 
+import io
 import re
 import subprocess
 import sys
@@ -166,3 +167,30 @@ def test_the_plain_package_reads_a_pose_as_documented():
     assert plain["box_img_px"] is None
     assert plain["joints_root_m"][16] == [0.25, 0.0, 0.5]
     assert decode_public(payload) == pose(3, "refined", 0.25)
+
+
+GOLDEN = Path(__file__).resolve().parents[2] / "golden" / f"wire_schema_{SCHEMA}.msgpack"
+
+
+def recorded_messages():
+    publish = Publish(Config(), version="1.2.3")
+    event = Event(stream="main", seq=2, t_media_ns=0, t_capture_ns=0, kind="stream_ended", detail="3 frames")
+    health = Health(stream="main", stage="encode", pid=7, t_unix_ns=5, state="running", dropped={"superseded": 2})
+    wire = [publish.hello("")[1], *(payload for _, payload in publish.step(pose(3, "refined", 0.25)))]
+    return [*wire, *(payload for _, payload in publish.step(event)), publish.health(health)[1]]
+
+
+def test_the_wire_of_this_schema_has_not_changed():
+    """Consumers were written for it: a change that breaks them raises SCHEMA, which starts a new golden file."""
+    import msgpack
+
+    if not GOLDEN.exists():
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_bytes(b"".join(recorded_messages()))
+        pytest.fail(f"{GOLDEN} was missing and has been written: look at it and commit it")
+    recorded = list(msgpack.Unpacker(io.BytesIO(GOLDEN.read_bytes())))
+    now = [msgpack.unpackb(payload) for payload in recorded_messages()]
+    assert [message["type"] for message in recorded] == ["hello", "pose", "event", "health"]
+    for old, new in zip(recorded, now, strict=True):
+        assert {name: new.get(name) for name in old} == old  # fields may be added, none may change or go
+        assert decode_public(msgpack.packb(old)) is not None
