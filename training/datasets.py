@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset
 
 from engines.skeleton import J
+from models.exportable import Normalise
 from training import geometry as geo
 from training import pictures
 from training.errors import TrainingError
@@ -217,6 +218,11 @@ def collate(rows: list[tuple[Any, ...]]) -> Crops:
     keypoints = (joints_px - middle) / (height / 2)
     arrays = (joints_px, inside, keypoints, box, joints)
     return Crops(torch.from_numpy(picture), *(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))
+
+
+def normalise_picture(picture: torch.Tensor) -> torch.Tensor:
+    """uint8 (B, h, w, 3) to what the networks take, (B, 3, h, w), exactly as the exported networks do it inside."""
+    return torch.as_tensor(Normalise().to(picture.device)(picture))
 
 
 def loader(batches: IterableDataset[Any], workers: int) -> Iterator[Any]:

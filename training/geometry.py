@@ -65,7 +65,7 @@ def project(joints_cam_m: Array) -> Array:
     return joints_cam_m[..., :2] / joints_cam_m[..., 2:]
 
 
-def keypoint_box(points: Array, pad: float = 0.06) -> tuple[Array, Array]:
+def keypoint_box(points: Array, pad: float = 0.075) -> tuple[Array, Array]:
     """Centre (..., 2) and size (..., 2) of the box around points (..., J, 2), enlarged by `pad` of its diagonal on each
     side, since skin, hair and fingers reach beyond joint centres."""
     low, high = points.min(-2), points.max(-2)

@@ -10,6 +10,7 @@ import csv
 import math
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from training import checkpoint
 from training.errors import TrainingError
@@ -87,6 +89,11 @@ class Average:
                 mine.lerp_(theirs.detach().to(mine.dtype), 1 - keep)
             else:
                 mine.copy_(theirs)
+
+
+def attention(device: torch.device) -> AbstractContextManager[Any]:
+    """On a CPU the plain attention: for short sequences it is up to twice as fast as the fused one."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
 def learning_rate(step: int, since_resume: int, progress: float, options: Options) -> float:
@@ -174,7 +181,10 @@ class Trainer:
         rate = learning_rate(self.step, since_resume, progress, self.options)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.autocast):
+        with (
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.autocast),
+            attention(self.device),
+        ):
             parts = self.recipe.losses(_to(batch, self.device), progress)
         loss = parts["loss"]
         if not torch.isfinite(loss):
@@ -191,7 +201,8 @@ class Trainer:
     @torch.no_grad()
     def validate(self) -> None:
         """Runs the recipe's validation on the averaged weights and writes the figures to the log."""
-        self.figures = self.recipe.validate(self.average.modules)
+        with attention(self.device):
+            self.figures = self.recipe.validate(self.average.modules)
         shown = "  ".join(f"{key} {value:.4g}" for key, value in self.figures.items())
         console.print(f"{self.recipe.name} step {self.step} ({self.elapsed_s / 60:.1f} min): {shown}")
         self._log({f"val_{key}": value for key, value in self.figures.items()}, 0.0, "validation.csv")

@@ -21,6 +21,7 @@ from training.errors import TrainingError
 Array = NDArray[np.float32]
 
 MIN_FRAMES: Final = 24
+DIVE_RATE_HZ: Final = 50.0
 PX: Final = 2.0 / CROP_H
 """One pixel of the full-size crop in the unit of `keypoints`."""
 SIDES: Final = ((1, 2, 3, 4, 5, 6), (11, 12, 13, 14, 15, 16))
@@ -175,7 +176,7 @@ def swap_sides(rng: np.random.Generator, keypoints: Array, share: float) -> Arra
 
 
 
-def load_bank(mocap: Path, validation: bool, dives: int = 300, stills: int = 20000, seed: int = 5) -> PoseBank:
+def load_bank(mocap: Path, validation: bool, dives: int = 150, stills: int = 20000, seed: int = 5) -> PoseBank:
     """The pose bank of one split: mocap clips by the checksum of their names, `dives` generated dives, random poses.
 
     The splits' dives and random poses come from different seeds.
@@ -189,5 +190,9 @@ def load_bank(mocap: Path, validation: bool, dives: int = 300, stills: int = 200
 
 
 def dive_clips(rng: np.random.Generator, count: int) -> list[Clip]:
-    """`count` generated dives, from the board to the water."""
-    return []
+    """`count` generated dives, from the board to below the water, at the rate of the temporal network."""
+    from training.synth.dive import random_plan, simulate
+    from training.synth.poses import joints_of
+
+    dives = (simulate(random_plan(rng), joints_of, DIVE_RATE_HZ) for _ in range(count))
+    return [Clip(f"dive{i}", d.joints_world_m.astype(np.float32), d.rate_hz, dive=True) for i, d in enumerate(dives)]

@@ -60,8 +60,8 @@ def _motion(rng: np.random.Generator, clip: Clip, frames: int) -> tuple[Array, A
     at = np.arange(frames) * (clip.rate_hz / RATE_HZ * warp)
     slack = last - at[-1]
     at = at + rng.uniform(min(0.0, slack), max(0.0, slack))
-    # A clip that is too short is played to and fro.
-    at = last - np.abs(last - np.mod(at, 2 * last))
+    # A dive begins and ends at rest; any other clip that is too short is played to and fro.
+    at = np.clip(at, 0, last) if clip.dive else last - np.abs(last - np.mod(at, 2 * last))
     joints = interpolate(clip.joints_world_m, at)
     root = joints[:, PELVIS].copy()
     joints = (joints - root[:, None]) * geo.stature_like(rng, 1)

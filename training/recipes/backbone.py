@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from engines.codecs import decode_heatmaps
 from engines.contracts import CROP_H, CROP_W, HEATMAP_STRIDE, MODALITY_2D, MODALITY_3D, MODALITY_IMAGE
-from models.exportable import normalise_picture
 from models.hrnet import HRNet
 from training import losses, metrics, poses
-from training.datasets import CropBatches, Crops, loader, validation_crops
+from training.datasets import CropBatches, Crops, loader, normalise_picture, validation_crops
 from training.recipes import lift
 from training.settings import Data, typed
 

@@ -10,10 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.exportable import normalise_picture
 from models.stn import STN
 from training import losses, metrics
-from training.datasets import loader
+from training.datasets import loader, normalise_picture
 from training.scenes import SceneBatches, Scenes, validation_scenes
 from training.settings import Data, typed
 
