@@ -59,7 +59,7 @@ def _timed(contract: Contract, threads: int, weights: str) -> list[Timing]:
             continue
         print(
             f"{row.network:20} {row.device:38} p50 {row.p50_ms:8.3f} ms  p99 {row.p99_ms:8.3f} ms  "
-            f"first {row.first_ms:8.1f} ms"
+            f"cpu {row.cpu_ms:8.3f} ms  first {row.first_ms:8.1f} ms"
         )
         rows.append(row)
     return rows
