@@ -8,14 +8,18 @@ everything else first.
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from engines.bench import Timing, time_session
-from engines.contracts import ENCODERS, SHIPPED, Contract, encoder
-from engines.errors import BackendError, WeightsError
-from engines.session import EngineSettings, open_session
-from engines.store import find
+# Python puts this file's folder first, where this file itself would be taken for the package `engines`.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from engines.bench import Timing, time_session  # noqa: E402
+from engines.contracts import ENCODERS, SHIPPED, Contract, encoder  # noqa: E402
+from engines.errors import BackendError, WeightsError  # noqa: E402
+from engines.session import EngineSettings, open_session  # noqa: E402
+from engines.store import find  # noqa: E402
 
 COMBINATIONS = (("openvino", "bf16"), ("openvino", "fp32"), ("onnxruntime", "fp32"))
 
