@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import av
 import cv2
@@ -19,7 +19,7 @@ from pipeline.edges.output import whole_file
 from pipeline.edges.poses import REVISIONS, Poses
 from pipeline.errors import OutputError
 from pipeline.picture import Picture, cut
-from pipeline.sources import open_source
+from pipeline.sources import Source, open_source
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -162,11 +162,11 @@ def write_overlay(
     return frames
 
 
-def _encode(source: Any, overlay: Overlay, part: Path, rate_hz: float, progress: Callable[[int], None]) -> int:
+def _encode(source: Source, overlay: Overlay, part: Path, rate_hz: float, progress: Callable[[int], None]) -> int:
     writer: VideoWriter | None = None
     frames = 0
     try:
-        for seq, picture in enumerate(source.pictures(start=0, stop=lambda: False)):
+        for seq, picture in enumerate(source.pictures()):
             bgr = bgr_of(picture)
             overlay.draw(bgr, seq)
             writer = writer or VideoWriter(part, (picture.width, picture.height), rate_hz)

@@ -27,14 +27,11 @@ FILM_POSES: Final = 8
 _TRACES: Final = (("head", "#cc79a7"), ("pelvis", "#009e73"), ("ankles, mean", "#0072b2"))
 
 
-def plot(folder: Path, truth: Truth | None = None, title: str = "") -> Path:
-    """Write `plot.png` into a replay's folder and return its path. Raises OutputError."""
-    poses = Poses.read(folder / "poses.npz")
-    figure = draw(poses, truth, title or folder.name)
-    path = folder / "plot.png"
+def write_plot(poses: Poses, path: Path, truth: Truth | None = None, title: str = "") -> None:
+    """Write the figure as PNG, whole or not at all; the title is the folder's name by default. Raises OutputError."""
+    figure = draw(poses, truth, title or path.parent.name)
     with whole_file(path) as part:
         figure.savefig(part, format="png", dpi=110)
-    return path
 
 
 def draw(poses: Poses, truth: Truth | None, title: str) -> Figure:
@@ -150,14 +147,17 @@ def confidences(figure: Figure, axes: Axes, poses: Poses) -> None:
     """Confidence of every joint over time; grey where nobody was tracked."""
     colours = LinearSegmentedColormap.from_list("sure", ["#f5efe6", "#7fb7d6", "#12476e"])
     axes.set_facecolor("#c8c8c8")  # shows where a value is masked
+    axes.set_yticks(np.arange(len(JOINT_NAMES)) + 0.5, [name.replace("_", " ") for name in JOINT_NAMES], fontsize=5.5)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(JOINT_NAMES), 0)
+    if not len(poses):
+        return
     seconds = poses.t_media_s
     step = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.04
     edges = np.concatenate([seconds - step / 2, seconds[-1:] + step / 2])
     known = np.ma.masked_invalid(poses.joints_conf.T)
-    mesh = axes.pcolormesh(edges, np.arange(len(JOINT_NAMES) + 1), known, cmap=colours, vmin=0, vmax=1, rasterized=True)
-    axes.set_yticks(np.arange(len(JOINT_NAMES)) + 0.5, [name.replace("_", " ") for name in JOINT_NAMES], fontsize=5.5)
-    axes.tick_params(axis="y", length=0)
-    axes.invert_yaxis()
+    grid = np.arange(len(JOINT_NAMES) + 1)
+    mesh = axes.pcolormesh(edges, grid, known, cmap=colours, vmin=0, vmax=1, rasterized=True)
     figure.colorbar(mesh, ax=axes, pad=0.01, aspect=10, label="confidence")
 
 

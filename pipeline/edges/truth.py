@@ -20,7 +20,7 @@ Array = npt.NDArray[np.float64]
 
 PCK_SHARE: Final = 0.2
 IN_VIEW_JOINTS: Final = 9
-"""A subject is in view when its pelvis and at least this many of the 17 joints lie inside the picture."""
+"""A subject is in view when its pelvis and so many of its 17 joints are inside the picture and not under water."""
 _RIGHT_SHOULDER: Final = JOINT_NAMES.index("right_shoulder")
 _LEFT_HIP: Final = JOINT_NAMES.index("left_hip")
 
@@ -59,10 +59,13 @@ class Truth:
         cam_from_world = np.linalg.inv(_poses4(data, len(world_m)))
         turned = np.einsum("fab,fjb->fja", cam_from_world[:, :3, :3], world_m)
         joints_cam_m = turned + cam_from_world[:, None, :3, 3]
-        in_view = inside_picture(joints_img_px, int(data["width"]), int(data["height"]))
         if len(joints_img_px) != len(world_m):
             raise ValueError(f"{len(world_m)} frames in 3D, {len(joints_img_px)} in 2D")
-        return cls(joints_cam_m, joints_img_px, in_view, float(data["fps"]))
+        width, height = data["size_px"]
+        seen = inside_picture(joints_img_px, int(width), int(height))
+        if "water_z_m" in data:
+            seen &= world_m[..., 2] > float(data["water_z_m"])
+        return cls(joints_cam_m, joints_img_px, in_view(seen), float(data["fps"]))
 
 
 def truth_beside(video: Path) -> Path | None:
@@ -95,10 +98,14 @@ def _poses4(data: dict[str, Any], frames: int) -> Array:
 
 
 def inside_picture(joints_img_px: Array, width: int, height: int) -> npt.NDArray[np.bool_]:
-    """Per frame whether the subject is in view (see IN_VIEW_JOINTS), from joints [F,17,2] in pixels."""
+    """Which joints [F,17,2] lie inside the picture, [F,17]."""
     u, v = joints_img_px[..., 0], joints_img_px[..., 1]
-    inside = (u >= -0.5) & (v >= -0.5) & (u <= width - 0.5) & (v <= height - 0.5)
-    return np.asarray(inside[:, PELVIS] & (inside.sum(axis=1) >= IN_VIEW_JOINTS))
+    return np.asarray((u >= -0.5) & (v >= -0.5) & (u <= width - 0.5) & (v <= height - 0.5))
+
+
+def in_view(seen: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Per frame whether the subject is in view, see IN_VIEW_JOINTS; [F,17] to [F]."""
+    return np.asarray(seen[:, PELVIS] & (seen.sum(axis=1) >= IN_VIEW_JOINTS))
 
 
 def per_frame_mpjpe_mm(joints_root_m: Array, truth_root_m: Array) -> Array:

@@ -7,6 +7,7 @@ from pipeline.edges.poses import ROW, Poses
 from pipeline.edges.truth import (
     Truth,
     aligned,
+    in_view,
     inside_picture,
     per_frame_mpjpe_mm,
     per_frame_mpjpe_of_aligned_mm,
@@ -32,7 +33,7 @@ def body(frames=4):
 def truth_of(joints_root_m, root=(0.2, 0.1, 6.0), focal=1000.0, size=(640, 480)):
     cam = joints_root_m + np.array(root)
     img = cam[..., :2] / cam[..., 2:] * focal + [(size[0] - 1) / 2, (size[1] - 1) / 2]
-    return Truth(cam, img, inside_picture(img, *size), 25.0)
+    return Truth(cam, img, in_view(inside_picture(img, *size)), 25.0)
 
 
 def poses_of(joints_root_m, joints_img_px, tracked=None):
@@ -102,9 +103,9 @@ def test_coverage_counts_only_frames_in_view():
     joints = body(6)
     truth = truth_of(joints)
     truth.joints_img_px[0] += 5000  # outside the picture
-    in_view = inside_picture(truth.joints_img_px, 640, 480)
-    truth = Truth(truth.joints_cam_m, truth.joints_img_px, in_view, 25.0)
-    assert in_view.tolist() == [False, True, True, True, True, True]
+    viewed = in_view(inside_picture(truth.joints_img_px, 640, 480))
+    truth = Truth(truth.joints_cam_m, truth.joints_img_px, viewed, 25.0)
+    assert viewed.tolist() == [False, True, True, True, True, True]
     tracked = [True, True, False, True, False, True]
     errors = video_errors(poses_of(joints, truth.joints_img_px, tracked), truth)
     assert errors.coverage == pytest.approx(3 / 5)
@@ -132,7 +133,7 @@ def test_a_truth_file_is_read_into_camera_axes(tmp_path):
     world = cam @ world_from_cam[:3, :3].T + world_from_cam[:3, 3]
     img = cam[..., :2] / cam[..., 2:] * 800 + 240
     frames = [{"joints_world_m": w.tolist(), "joints_img_px": u.tolist()} for w, u in zip(world, img, strict=True)]
-    data = {"fps": 50, "width": 480, "height": 480, "world_from_cam": world_from_cam.tolist(), "frames": frames}
+    data = {"fps": 50, "size_px": [480, 480], "world_from_cam": world_from_cam.tolist(), "frames": frames}
     path = tmp_path / "dive.truth.json"
     path.write_text(json.dumps(data))
     truth = Truth.read(path)
@@ -145,6 +146,9 @@ def test_a_truth_file_is_read_into_camera_axes(tmp_path):
     columns["world_from_cam"] = [world_from_cam.tolist()] * 3
     path.write_text(json.dumps(columns))
     assert Truth.read(path).joints_cam_m == pytest.approx(cam)
+    assert Truth.read(path).in_view.tolist() == in_view(inside_picture(img, 480, 480)).tolist()
+    path.write_text(json.dumps(columns | {"water_z_m": 1000.0}))
+    assert not Truth.read(path).in_view.any()
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"frames": [{"joints_world_m": [[1, 2, 3]]}]}'])
