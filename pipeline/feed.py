@@ -92,7 +92,9 @@ class SourceInlet:
         seq = self._ring.last_seq + 1
         t_media_ns = 0
         try:
-            for picture in self._source.pictures(start=seq, stop=self._stop.is_set):
+            after_ns = self._ring.last_t_media_ns + round(1e9 / max(self._source.info.rate_hz, 1.0))
+            resumed_ns = after_ns if seq else 0
+            for picture in self._source.pictures(start=seq, stop=self._stop.is_set, t_first_ns=resumed_ns):
                 t_media_ns = picture.t_media_ns
                 self._offer(Decoded(picture, seq, time.time_ns(), time.monotonic_ns()))
                 seq += 1

@@ -91,9 +91,7 @@ def test_an_official_coco_checkpoint_loads_without_its_head():
     checkpoint = {f"module.{k}": v for k, v in source.state_dict().items() if not k.startswith("embed.")}
     checkpoint["module.classifier.weight"] = torch.zeros(3)
     report = load_official(model, checkpoint)
-    assert torch.equal(
-        model.stage4[1].branches[3][1].conv2.weight, source.stage4[1].branches[3][1].conv2.weight
-    )
+    assert torch.equal(model.stage4[1].branches[3][1].conv2.weight, source.stage4[1].branches[3][1].conv2.weight)
     assert torch.equal(model.final_layer.weight, head)
     assert set(report.unused) == {"final_layer.weight", "final_layer.bias", "classifier.weight"}
     assert set(report.left_untrained) == {

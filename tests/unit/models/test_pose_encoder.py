@@ -49,7 +49,5 @@ def test_training_changes_every_parameter():
     ):
         model(*inputs).square().sum().backward()
         assert all(
-            p.grad is not None and p.grad.abs().sum() > 0
-            for n, p in model.named_parameters()
-            if "key.bias" not in n
+            p.grad is not None and p.grad.abs().sum() > 0 for n, p in model.named_parameters() if "key.bias" not in n
         )

@@ -11,9 +11,7 @@ torch.set_num_threads(1)
 
 def small():
     torch.manual_seed(1)
-    return MaskedPoseModel(
-        MPM(frames=27, layers=2, dim=32, ffn=64, heads=4, hidden=48, mlp_dropout=0.1), ffn=64
-    )
+    return MaskedPoseModel(MPM(frames=27, layers=2, dim=32, ffn=64, heads=4, hidden=48, mlp_dropout=0.1), ffn=64)
 
 
 def test_the_share_masked_is_exact_and_every_sample_has_its_own():
@@ -68,9 +66,7 @@ def test_the_order_of_the_frames_is_restored():
 def test_a_few_steps_learn_to_fill_in(d):
     model = small().train()
     generator = torch.Generator().manual_seed(0)
-    pose = (
-        torch.randn(1, 1, 17, d, generator=generator) + torch.sin(torch.arange(27.0) / 4)[None, :, None, None]
-    )
+    pose = torch.randn(1, 1, 17, d, generator=generator) + torch.sin(torch.arange(27.0) / 4)[None, :, None, None]
     pose = pose.repeat(4, 1, 1, 1)
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
     first = model.loss(pose).item()

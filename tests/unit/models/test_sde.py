@@ -30,6 +30,12 @@ def test_noise_to_signal_ratio_is_inverted(kind):
     assert torch.allclose(sde.time_at(sde.std(t) / sde.mean(t)), t, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_log_std_is_the_logarithm_of_std(kind):
+    t = torch.linspace(1e-3, 1.0, 40, dtype=torch.float64)
+    assert torch.allclose(SDE(kind).log_std(t), SDE(kind).std(t).log(), rtol=1e-12, atol=1e-12)
+
+
 def test_ends_of_the_schedules():
     one, zero = torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.0, dtype=torch.float64)
     for kind in ("vp", "subvp"):

@@ -40,7 +40,7 @@ def test_boxes_stay_within_the_bounds_and_presence_reaches_the_trunk():
     model = STN(picture_px=96, s_min=0.05, s_max=0.9, border=0.8)
     torch.nn.init.normal_(model.box.weight, std=100.0)
     theta, presence = model(torch.randn(4, 3, 96, 96))
-    assert theta[:, :2].min() >= 0.05 and theta[:, :2].max() <= 0.9
+    assert theta[:, :2].min() >= 0.05 and theta[:, :2].max() <= 0.9 + 1e-6
     assert theta[:, 2:].abs().max() <= 0.8
     presence.sum().backward()
     assert model.conv1.weight.grad.abs().sum() > 0

@@ -31,9 +31,7 @@ def clip(frames=27, batch=2):
 
 
 def features_of(model, keypoints, missing):
-    return model.encode_frame(keypoints.flatten(0, 1), missing.flatten(0, 1)).unflatten(
-        0, keypoints.shape[:2]
-    )
+    return model.encode_frame(keypoints.flatten(0, 1), missing.flatten(0, 1)).unflatten(0, keypoints.shape[:2])
 
 
 @pytest.mark.parametrize(("layers", "total"), [(4, 7_008_358), (5, 7_535_462)])
@@ -87,9 +85,7 @@ def test_missing_joints_are_replaced_whatever_their_value():
     spoiled = torch.where(missing.unsqueeze(-1) > 0.5, torch.nan, keypoints)
     with torch.no_grad():
         assert torch.equal(features_of(model, keypoints, missing), features_of(model, spoiled, missing))
-        assert not torch.equal(
-            features_of(model, keypoints, missing), features_of(model, keypoints, missing * 0)
-        )
+        assert not torch.equal(features_of(model, keypoints, missing), features_of(model, keypoints, missing * 0))
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -1,0 +1,69 @@
+"""The main job on the sample dive, as a user runs it: every frame in comes out, and the results are readable."""
+
+import json
+
+import av
+import msgpack
+import numpy as np
+import pytest
+
+from engines.skeleton import J, PARENTS
+from tests.posecast import SAMPLE, left_behind, posecast, require_weights
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    require_weights()
+    out = tmp_path_factory.mktemp("replay") / "check"
+    result = posecast("replay", SAMPLE, "--out", out, timeout_s=250)
+    assert result.returncode == 0, result.stderr
+    assert "frames in" in result.stdout
+    return out
+
+
+def pictures(path) -> int:
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+def test_nothing_is_dropped(results) -> None:
+    summary = json.loads((results / "summary.json").read_text())
+    frames = pictures(SAMPLE)
+    assert summary["frames_in"] == summary["frames_out"] == frames
+    assert summary["drops"] == 0
+    assert summary["fps"] > 0
+    assert summary["mpjpe_mm"] > 0
+    assert summary["revisions"] == {"provisional": frames, "refined": frames, "final": frames}
+
+
+def test_plain_msgpack_reads_every_message(results) -> None:
+    with (results / "poses.msgpack").open("rb") as file:
+        messages = list(msgpack.Unpacker(file))
+    final = [message for message in messages if message["type"] == "pose" and message["revision"] == "final"]
+    assert sorted(message["seq"] for message in final) == list(range(len(final)))
+    stages = [stamp[0] for stamp in final[0]["stamps"]]
+    assert stages == ["capture", "track", "encode", "decode", "smooth", "publish"]
+
+
+def test_poses_are_human_shaped(results) -> None:
+    """Bones of a person's length, the pelvis at the origin, left and right alike."""
+    poses = np.load(results / "poses.npz")
+    joints = poses["joints_root_m"][poses["tracked"].astype(bool)]
+    assert joints.shape[1:] == (J, 3)
+    assert np.allclose(joints[:, 0], 0, atol=1e-6)
+    bones = np.linalg.norm(joints[:, 1:] - joints[:, list(PARENTS[1:])], axis=-1)
+    median = np.median(bones, axis=0)
+    assert (median > 0.03).all()
+    assert (median < 0.65).all()
+
+
+def test_overlay_shows_every_frame(results) -> None:
+    assert pictures(results / "overlay.mp4") == pictures(SAMPLE)
+    assert (results / "plot.png").stat().st_size > 10_000
+
+
+def test_nothing_is_left_behind(results) -> None:
+    assert left_behind([]) == []
+    assert not list(results.glob("*.part"))

@@ -1,0 +1,77 @@
+"""Starts the RTSP server of `tests/rtsp_server.py` on a clip, or says why it cannot."""
+
+import contextlib
+import socket
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+SYSTEM_PYTHON = "/usr/bin/python3"
+SERVER = Path(__file__).with_name("rtsp_server.py")
+_PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
+
+
+def require_gstreamer() -> None:
+    """Skip, with the reason, where GStreamer's RTSP server is missing."""
+    if not Path(SYSTEM_PYTHON).exists() or subprocess.run([SYSTEM_PYTHON, "-c", _PROBE], capture_output=True).returncode:
+        pytest.skip("needs GStreamer's RTSP server for the system's Python (see .ci/run for the Debian packages)")
+
+
+def packets_of(video: Path, out: Path) -> Path:
+    """The H.264 access units of a video without B-frames to a file: rate (double), then size (uint32) and bytes each.
+
+    A video with B-frames, which no camera sends, is encoded again without them.
+    """
+    source = video
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        rate_hz = float(stream.average_rate or 25)
+        if stream.codec_context.has_b_frames or stream.codec_context.name != "h264":
+            source = _without_b_frames(video, out.with_suffix(".mp4"))
+    with av.open(str(source)) as container, out.open("wb") as file:
+        stream = container.streams.video[0]
+        to_annexb = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", stream)
+        file.write(struct.pack("<d", rate_hz))
+        for packet in container.demux(stream):
+            for filtered in to_annexb.filter(packet):
+                data = bytes(filtered)
+                if data:
+                    file.write(struct.pack("<I", len(data)) + data)
+    return out
+
+
+def _without_b_frames(video: Path, out: Path) -> Path:
+    with av.open(str(video)) as source, av.open(str(out), "w") as sink:
+        taken = source.streams.video[0]
+        options = {"preset": "ultrafast", "bf": "0", "g": "25", "crf": "23"}
+        made = sink.add_stream("libx264", rate=taken.average_rate, options=options)
+        made.width, made.height, made.pix_fmt = taken.width, taken.height, "yuv420p"
+        for frame in source.decode(taken):
+            frame.pict_type = 0
+            sink.mux(made.encode(frame))
+        sink.mux(made.encode(None))
+    return out
+
+
+def free_port() -> int:
+    """A port that is free on loopback now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(packets: Path, port: int) -> Iterator[subprocess.Popen]:
+    """The server as a process; it listens when the block is entered and is gone when it is left."""
+    command = [SYSTEM_PYTHON, str(SERVER), str(packets), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline().strip() == "ready"
+            yield server
+        finally:
+            server.kill()

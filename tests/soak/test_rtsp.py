@@ -1,0 +1,47 @@
+"""A camera for a minute: poses at the source's rate, all along."""
+
+import time
+
+import pytest
+
+from pipeline.messages import PoseFrame
+from pipeline.subscribe import Subscription
+from tests import rtsp
+from tests.posecast import posecast, require_weights, running
+
+SECONDS = 60
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_a_minute_of_rtsp(tmp_path, shared) -> None:
+    require_weights()
+    rtsp.require_gstreamer()
+    packets = rtsp.packets_of(shared / "clips" / "sports2d_demo.mp4", tmp_path / "packets")
+    port = rtsp.free_port()
+    endpoint = f"tcp://127.0.0.1:{rtsp.free_port()}"
+    arrivals: list[float] = []
+    frames: set[int] = set()
+    with (
+        rtsp.serving(packets, port),
+        running("run", f"rtsp://127.0.0.1:{port}/live", "--endpoint", endpoint, "--seconds", SECONDS + 15) as run,
+        Subscription(endpoint, ("pose/",)) as subscription,
+    ):
+        deadline = time.monotonic() + SECONDS + 30
+        while time.monotonic() < deadline and (not arrivals or arrivals[-1] - arrivals[0] < SECONDS):
+            message = subscription.receive(100)
+            if isinstance(message, PoseFrame) and message.revision == "provisional":
+                arrivals.append(time.monotonic())
+                frames.add(message.seq)
+        assert run.poll() is None
+    assert arrivals[-1] - arrivals[0] >= SECONDS
+    assert max(after - before for before, after in zip(arrivals, arrivals[1:], strict=False)) < 2.0
+    rate_hz = len(frames) / (arrivals[-1] - arrivals[0])
+    assert rate_hz > 15, f"{rate_hz:.1f} poses a second of a camera with 30"
+
+
+def test_camera_that_is_not_there_is_one_line() -> None:
+    result = posecast("run", f"rtsp://user:secret@127.0.0.1:{rtsp.free_port()}/live")
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert "secret" not in result.stderr + result.stdout

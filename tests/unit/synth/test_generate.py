@@ -1,0 +1,151 @@
+"""Crops, scenes and shards: labels agree with pictures, same seed same bytes, runs resume."""
+
+import cv2
+import numpy as np
+import pytest
+
+from training.synth import generate, render, shards
+from training.synth.look import random_lighting, random_look
+
+
+@pytest.fixture(scope="module")
+def crops(renderer):
+    return [sample for group in (0, 1) for sample in generate.crop_group(3, group, None)]
+
+
+@pytest.fixture(scope="module")
+def scenes(renderer):
+    return [sample for group in (0, 1, 2) for sample in generate.scene_group(3, group, None)]
+
+
+def test_crop_labels_project(crops):
+    for _, _, label in crops:
+        cam = np.array(label["joints_cam_m"]) + label["root_cam_m"]
+        pixels = label["focal_crop_px"] * cam[:, :2] / cam[:, 2:] + (generate.CROP_SIDE_PX - 1) / 2
+        assert np.abs(pixels - label["joints_crop_px"]).max() < 0.3
+        assert np.allclose(label["joints_cam_m"][0], 0)
+
+
+def test_crop_joints_lie_in_the_box(crops):
+    for _, _, label in crops:
+        x0, y0, x1, y1 = label["box_crop_px"]
+        joints = np.array(label["joints_crop_px"])
+        assert (joints >= [x0 - 2, y0 - 2]).all()
+        assert (joints <= [x1 + 2, y1 + 2]).all()
+        side = max(x1 - x0, y1 - y0) / generate.CROP_SIDE_PX
+        assert 0.5 < side < 0.7
+
+
+def test_most_joints_are_visible(crops):
+    seen = np.array([label["visible"] for _, _, label in crops])
+    assert set(np.unique(seen)) <= {0, 1}
+    assert 0.5 < seen.mean() < 0.99
+
+
+def test_pictures_decode_to_their_size(crops, scenes):
+    for samples, side in ((crops, generate.CROP_SIDE_PX), (scenes, generate.SCENE_SIDE_PX)):
+        image = cv2.imdecode(np.frombuffer(samples[0][1], np.uint8), cv2.IMREAD_COLOR)
+        assert image.shape == (side, side, 3)
+
+
+def test_scene_boxes(scenes):
+    present = [label for _, _, label in scenes if label["present"]]
+    assert 0 < len(present) < len(scenes)
+    for _, _, label in scenes:
+        assert (label["box"] is not None) == bool(label["present"])
+    for label in present:
+        box = np.array(label["box"])
+        assert (np.abs(box) <= 1.0001).all()
+        assert (box[2:] > box[:2]).all()
+        assert np.allclose((box + 1) / 2 * generate.SCENE_SIDE_PX - 0.5, label["box_px"], atol=0.06)
+
+
+def test_same_seed_same_bytes(crops):
+    again = generate.crop_group(3, 1, None)
+    assert [(key, jpg) for key, jpg, _ in again] == [(key, jpg) for key, jpg, _ in crops[10:]]
+    assert [label for *_, label in again] == [label for *_, label in crops[10:]]
+    other = generate.crop_group(4, 1, None)
+    assert other[0][1] != again[0][1]
+
+
+def test_layer_shows_the_body_where_its_joints_are(renderer, model, athlete):
+    from training.synth.camera import around, filling
+    from training.synth.poses import KEY_POSES, joints_of
+    from training.synth.retarget import turns_from_joints
+
+    rng = np.random.default_rng(8)
+    turns = turns_from_joints(model, athlete, joints_of(KEY_POSES["star"][None]))
+    vertices, joints = (part[0] for part in model.posed(athlete, turns))
+    camera = filling(around(rng, np.zeros(3), 12.0, (200, 200)), vertices, 0.8)
+    layer = renderer.draw(athlete, vertices, random_look(rng), random_lighting(rng), camera)
+    cam = camera.to_cam(joints)
+    column, row = np.rint(camera.project(cam)).astype(int).T
+    assert layer.mask[row, column].all()
+    assert render.visible(layer, camera.project(cam), cam[:, 2]).all()
+    assert not render.visible(layer, camera.project(cam), cam[:, 2] + 0.5).any()
+    # Coverage and depth agree but for the smoothed edge.
+    assert np.mean((layer.rgba[..., 3] > 127) != layer.mask) < 0.01
+
+
+def test_shards_resume_and_agree(tmp_path, renderer, monkeypatch):
+    monkeypatch.setattr(generate, "PER_SHARD", 10)
+    job = generate.Job("crops", 3, 15, tmp_path / "whole")
+    for shard in range(job.shards):
+        generate._render_shard(job, shard)
+    whole = [job.path(shard).read_bytes() for shard in range(2)]
+    assert len(list(shards.read_shard(job.path(1)))) == 5
+
+    parts = generate.Job("crops", 3, 15, tmp_path / "parts")
+    generate._render_shard(parts, 0)
+    before = parts.path(0).stat().st_mtime_ns
+    parts.path(1).with_suffix(".part").write_bytes(b"broken off")
+    monkeypatch.setattr(generate.multiprocessing, "get_context", lambda _: _Here())
+    assert generate.run(parts, workers=1) == (1, 1)
+    assert parts.path(0).stat().st_mtime_ns == before
+    assert [parts.path(shard).read_bytes() for shard in range(2)] == whole
+    assert generate.run(parts, workers=1) == (2, 0)
+
+
+class _Here:
+    """Stands in for multiprocessing's spawn context, so that the test needs no second import of torch."""
+
+    def Value(self, _kind, value):  # noqa: N802
+        import multiprocessing
+
+        return multiprocessing.Value("q", value)
+
+    def Pool(self, workers, start, arguments):  # noqa: N802
+        from multiprocessing.pool import ThreadPool
+
+        class Inline(ThreadPool):
+            def apply_async(self, function, arguments):
+                value = function(*arguments)
+                return super().apply_async(lambda: value)
+
+        start(*arguments)
+        return Inline(workers)
+
+
+def test_reader_and_split(tmp_path, crops):
+    path = tmp_path / "x.tar"
+    assert shards.write_shard(path, crops) == len(crops)
+    read = list(shards.read_shard(path))
+    assert [sample[0] for sample in read] == [sample[0] for sample in crops]
+    assert read[3][1] == crops[3][1]
+    assert read[3][2] == crops[3][2]
+    assert not path.with_suffix(".part").exists()
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(shards.ShardError, match=r"x\.tar"):
+        list(shards.read_shard(path))
+
+
+def test_validation_goes_by_group():
+    keys = [f"s1-g{group:06d}-{place:02d}" for group in range(3000) for place in (0, 9)]
+    chosen = [shards.is_validation(key) for key in keys]
+    assert chosen[::2] == chosen[1::2]
+    assert 0.08 < np.mean(chosen) < 0.125
+
+
+def test_showcase_seed_is_refused(tmp_path):
+    with pytest.raises(generate.SeedError, match="7001"):
+        generate.Job("crops", generate.SHOWCASE_SEED, 10, tmp_path)
