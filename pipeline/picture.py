@@ -57,9 +57,7 @@ class Picture:
         wanted = {"yuv420p": [chroma, chroma], "nv12": [(chroma[0], 2 * chroma[1])]}[self.layout]
         got = [plane.shape for plane in self.planes[1:]]
         if got != wanted:
-            raise ValueError(
-                f"chroma of a {width}x{height} {self.layout} picture: expected {wanted}, got {got}"
-            )
+            raise ValueError(f"chroma of a {width}x{height} {self.layout} picture: expected {wanted}, got {got}")
 
     @property
     def coded_width(self) -> int:

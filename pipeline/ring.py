@@ -164,9 +164,7 @@ class Ring:
         try:
             return cls(path)
         except OSError as error:
-            raise OutputError(
-                f"{path}: no ring of pictures ({error.strerror}); is capture running?"
-            ) from error
+            raise OutputError(f"{path}: no ring of pictures ({error.strerror}); is capture running?") from error
 
     def close(self) -> None:
         """Unmap, as soon as no picture of it is looked at any more. The file stays."""
@@ -288,9 +286,7 @@ class Ring:
         planes = tuple(self._plane(frame.slot, plane) for plane in frame.planes)
         for plane in planes:
             plane.flags.writeable = False
-        return Picture(
-            planes, frame.layout, frame.matrix, frame.full_range, frame.rotation_deg, frame.t_media_ns
-        )
+        return Picture(planes, frame.layout, frame.matrix, frame.full_range, frame.rotation_deg, frame.t_media_ns)
 
     @contextmanager
     def reading(self, frame: Frame) -> Iterator[Picture]:
@@ -308,7 +304,7 @@ class Ring:
 
     def _plane(self, slot: int, plane: Plane) -> npt.NDArray[np.uint8]:
         end = plane.offset + plane.stride * plane.height
-        inside = 0 <= slot < self.slots and 0 <= plane.offset and end <= self.slot_bytes
+        inside = 0 <= slot < self.slots and plane.offset >= 0 and end <= self.slot_bytes
         if not inside or plane.width > plane.stride:
             raise ValueError(f"{self.path}: slot {slot} with {plane} is not in this ring")
         rows = self._pixels[slot, plane.offset : end].reshape(plane.height, plane.stride)

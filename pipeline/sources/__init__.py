@@ -1,1 +1,22 @@
 """Where pictures come from: files, folders, cameras and network streams behind one protocol."""
+
+from pathlib import Path
+
+from pipeline.config import Config
+from pipeline.sources.container import ContainerSource
+from pipeline.sources.folder import FolderSource
+from pipeline.sources.source import Source, SourceInfo
+
+__all__ = ["Source", "SourceInfo", "open_source"]
+
+
+def open_source(uri: str, config: Config) -> Source:
+    """The source at `uri`, opened and with its first picture decoded. Raises SourceError, in one line.
+
+    A folder of images, a video file (also file://), rtsp://, http(s):// (HLS too), anything else FFmpeg opens by
+    address, and USB devices as usb:0 or /dev/video0.
+    """
+    path = Path(uri.removeprefix("file://"))
+    if "://" not in uri.removeprefix("file://") and path.is_dir():
+        return FolderSource(path, config.source)
+    return ContainerSource(uri.removeprefix("file://"), config.source, config.capture.decoder_threads)

@@ -1,0 +1,123 @@
+"""What every source of pictures offers, and what they share: names without credentials, pacing, media time."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pipeline.picture import Picture, Rotation
+
+Stop = Callable[[], bool]
+
+# Up to the last @: a password may hold / and @ although it should not, and must not be shown either way.
+_CREDENTIALS: Final = re.compile(r"(?<=://).*@")
+_SECRET_IN_QUERY: Final = re.compile(r"(?i)([?&;][^=&;\s]*(?:pass|pwd|token|key|secret|auth|sig)[^=&;\s]*=)[^&;#\s]+")
+_TURN_S: Final = 0.05
+_JUMP_BACK_NS: Final = 500_000_000
+_TICK_NS: Final = 1_000
+
+
+def never() -> bool:
+    """A `stop` that never says so."""
+    return False
+
+
+def masked(uri: str) -> str:
+    """The address with user, password and secrets in its query replaced by ***: the only form ever shown."""
+    return _SECRET_IN_QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", uri))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known before the first picture: width and height as shown, rate, and whether it runs by the clock.
+
+    `name` carries no credentials. `frames` is what the container claims, None if it claims nothing.
+    """
+
+    name: str
+    width: int
+    height: int
+    rate_hz: float
+    rotation_deg: Rotation
+    live: bool
+    frames: int | None
+
+    def describe(self) -> str:
+        """One line for people."""
+        turned = f", turned {self.rotation_deg} degrees" if self.rotation_deg else ""
+        length = "live" if self.live else f"{self.frames} pictures" if self.frames else "length unknown"
+        return f"{self.name}: {self.width}x{self.height}{turned}, {self.rate_hz:.5g} Hz, {length}"
+
+
+class Source(Protocol):
+    """Pictures in order of showing. `notes` collects what went wrong without ending the stream, a line each."""
+
+    info: SourceInfo
+    notes: list[str]
+    reconnects: int
+
+    def pictures(self, start: int = 0, stop: Stop = never, t_first_ns: int = 0) -> Iterator[Picture]:
+        """Pictures with strictly growing `t_media_ns`, until the end or until `stop` says so. To be called once.
+
+        Of a file, the first `start` pictures are skipped and times count from picture 0. A live source cannot skip;
+        its first picture gets the time `t_first_ns`. Raises SourceError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of file, device or connection; safe at any time and more than once."""
+        ...
+
+
+class MediaClock:
+    """Presentation times to `t_media_ns`: strictly growing, whatever the container says."""
+
+    def __init__(self, rate_hz: float, first_ns: int = 0) -> None:
+        self._period_ns = round(1e9 / rate_hz)
+        self._next_ns = first_ns
+        self._last_ns: int | None = None
+        self._offset_ns: int | None = None
+
+    def at(self, presentation_ns: int | None) -> int:
+        """Media time of the next picture, which the container shows at `presentation_ns`; None if it does not say."""
+        if presentation_ns is None:
+            return self._advance(self._next_ns)
+        if self._offset_ns is None or presentation_ns + self._offset_ns < self._next_ns - _JUMP_BACK_NS:
+            # The first picture, the first after a reconnection, or a clock that started again: go on from here.
+            self._offset_ns = self._next_ns - presentation_ns
+        return self._advance(presentation_ns + self._offset_ns)
+
+    def resume(self, gap_ns: int) -> None:
+        """The container's clock starts anew, `gap_ns` after the last picture."""
+        self._offset_ns = None
+        if self._last_ns is not None:
+            self._next_ns = self._last_ns + max(gap_ns, _TICK_NS)
+
+    def _advance(self, t_ns: int) -> int:
+        t_ns = t_ns if self._last_ns is None else max(t_ns, self._last_ns + _TICK_NS)
+        self._last_ns, self._next_ns = t_ns, t_ns + self._period_ns
+        return t_ns
+
+
+def wait(seconds: float, stop: Stop) -> bool:
+    """Sleep, waking often enough to hear `stop`; False if it said so."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if stop():
+            return False
+        time.sleep(min(left, _TURN_S))
+    return not stop()
+
+
+def paced(pictures: Iterator[Picture], speed: float, stop: Stop) -> Iterator[Picture]:
+    """The pictures at their own times, `speed` times as fast, the first at once."""
+    began: float | None = None
+    first_ns = 0
+    for picture in pictures:
+        if began is None:
+            began, first_ns = time.monotonic(), picture.t_media_ns
+        due = began + (picture.t_media_ns - first_ns) * 1e-9 / speed
+        if not wait(due - time.monotonic(), stop):
+            return
+        yield picture
