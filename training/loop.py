@@ -131,12 +131,16 @@ class Trainer:
             header = checkpoint.load(last, self.modules, self.average.modules, self.optimiser, self.recipe.header)
             self.step, self.elapsed_s, self.seen = header["step"], header["elapsed_s"], header["samples"]
             self.figures = header["figures"]
+            if "started_from" in header:
+                self.recipe.header["started_from"] = header["started_from"]
         elif last.exists() and not self.options.resume:
             raise TrainingError(f"{last} exists: add --resume to go on, or choose another --out")
         elif self.options.init_from:
             source = Path(self.options.init_from) / checkpoint.LAST
             count = checkpoint.initialise(source, self.modules)
             self.average.modules.load_state_dict(self.modules.state_dict())
+            older = checkpoint.read_header(source)
+            self.recipe.header["started_from"] = f"{older['recipe']}, {older['step']} steps, {older['samples']} samples"
             console.print(f"{self.recipe.name}: {count} tensors taken from {source}")
 
     @property

@@ -59,6 +59,7 @@ class Backbone:
             "variant": settings.variant,
             "data_scale": lift_settings.data_scale,
             "diffusion_hidden": lift_settings.diffusion_hidden,
+            "mlp_hidden": lift_settings.mlp_hidden,
             "data": "synthetic athletes rendered by `posecast synth crops`; pose encoders from the recipe lift",
         }
 

@@ -33,6 +33,8 @@ class Settings:
     diffusion_weight: float = 0.02
     diffusion_draws: int = 1
     diffusion_hidden: int = 512
+    mlp_hidden: int = 896
+    """Not UniHPE's 1024: the shipped files together stay below 60 MB."""
     dropout: float = 0.0
     """Every batch is new, so there is little to over-fit; drawing masks would cost a third of the time."""
     data_scale: float = 5.0
@@ -47,7 +49,7 @@ def build_modules(settings: Settings) -> nn.ModuleDict:
         {
             "pose2d_encoder": PoseEncoder2D(dropout=settings.dropout),
             "pose3d_encoder": PoseEncoder3D(dropout=settings.dropout),
-            "mlp_decoder": MLPDecoder(dropout=settings.dropout),
+            "mlp_decoder": MLPDecoder(hidden=settings.mlp_hidden, dropout=settings.dropout),
             "diffusion_decoder": DiffusionDecoder(
                 hidden=settings.diffusion_hidden,
                 dropout=settings.dropout,
@@ -78,6 +80,7 @@ class Lift:
         self.header: dict[str, Any] = {
             "data_scale": settings.data_scale,
             "diffusion_hidden": settings.diffusion_hidden,
+            "mlp_hidden": settings.mlp_hidden,
             "data": f"{len(self.bank.mocap)} mocap clips, {len(self.bank.dives)} generated dives, random gymnast poses",
         }
 
