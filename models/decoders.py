@@ -106,7 +106,7 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """[N] -> [N,dim]."""
-        value = torch.log(self.sde.std(t)) if self.sde.kind == "ve" else 999.0 * t
+        value = self.sde.log_std(t) if self.sde.kind == "ve" else 999.0 * t
         angle = value[:, None] * self.frequencies
         return functional.silu(self.linear(torch.cat([angle.sin(), angle.cos()], dim=1)))
 
@@ -200,6 +200,4 @@ class DiffusionDecoder(nn.Module):
         x0 = joints_cam_m.flatten(1) * self.data_scale
         t = torch.rand(x0.shape[0], device=x0.device) * (1 - EPS_TRAIN) + EPS_TRAIN
         condition = self.condition(embedding, modality, box)
-        return score_matching_loss(
-            self.sde, lambda x, time: self(x, time, condition), x0, t, torch.randn_like(x0)
-        )
+        return score_matching_loss(self.sde, lambda x, time: self(x, time, condition), x0, t, torch.randn_like(x0))

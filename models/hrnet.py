@@ -113,9 +113,7 @@ class Exchange(nn.Module):
 
     def __init__(self, channels: list[int], blocks: int, outputs: int) -> None:
         super().__init__()
-        self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(c) for _ in range(blocks))) for c in channels
-        )
+        self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(c) for _ in range(blocks))) for c in channels)
         self.fuse_layers = nn.ModuleList(
             nn.ModuleList(self._path(channels, j, i) for j in range(len(channels))) for i in range(outputs)
         )
@@ -244,9 +242,7 @@ class LoadReport:
     unused: tuple[str, ...]
 
 
-def load_official(
-    model: HRNet, state_dict: Mapping[str, Tensor], joints: tuple[str, ...] = COCO_JOINTS
-) -> LoadReport:
+def load_official(model: HRNet, state_dict: Mapping[str, Tensor], joints: tuple[str, ...] = COCO_JOINTS) -> LoadReport:
     """Copy an official `pose_hrnet` checkpoint into `model`.
 
     Args:
@@ -263,9 +259,7 @@ def load_official(
     own = model.state_dict()
     source = {key.removeprefix("module."): value for key, value in state_dict.items()}
     same_joints = tuple(joints) == JOINT_NAMES
-    usable = {
-        k: v for k, v in source.items() if k in own and (same_joints or not k.startswith("final_layer."))
-    }
+    usable = {k: v for k, v in source.items() if k in own and (same_joints or not k.startswith("final_layer."))}
     for key, value in usable.items():
         if value.shape != own[key].shape:
             raise ValueError(
@@ -273,9 +267,7 @@ def load_official(
                 f"{tuple(own[key].shape)}; choose the variant the checkpoint was trained with"
             )
     if not usable:
-        raise ValueError(
-            f"no tensor of the checkpoint belongs to HRNet {model.variant}; is it a pose_hrnet file?"
-        )
+        raise ValueError(f"no tensor of the checkpoint belongs to HRNet {model.variant}; is it a pose_hrnet file?")
     model.load_state_dict(usable, strict=False)
     left = tuple(key for key in own if key not in usable)
     return LoadReport(len(usable), left, tuple(key for key in source if key not in usable))

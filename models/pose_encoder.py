@@ -46,9 +46,7 @@ class _Transformer(nn.Module):
 class PoseEncoder2D(nn.Module):
     """Keypoints with confidence and the crop's box to an embedding; contract `POSE2D_ENCODER`."""
 
-    def __init__(
-        self, dim: int = 256, heads: int = 8, ffn: int = 1024, layers: int = 3, dropout: float = 0.1
-    ) -> None:
+    def __init__(self, dim: int = 256, heads: int = 8, ffn: int = 1024, layers: int = 3, dropout: float = 0.1) -> None:
         super().__init__()
         self.keypoint = nn.Linear(2, dim)
         self.mask = _token(dim)
@@ -65,9 +63,7 @@ class PoseEncoder2D(nn.Module):
 class PoseEncoder3D(nn.Module):
     """Root-relative joints (camera axes, metres) to an embedding; contract `POSE3D_ENCODER`."""
 
-    def __init__(
-        self, dim: int = 256, heads: int = 8, ffn: int = 1024, layers: int = 3, dropout: float = 0.1
-    ) -> None:
+    def __init__(self, dim: int = 256, heads: int = 8, ffn: int = 1024, layers: int = 3, dropout: float = 0.1) -> None:
         super().__init__()
         self.joint = nn.Linear(3, dim)
         self.body = _Transformer(dim, heads, ffn, layers, dropout)

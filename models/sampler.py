@@ -117,9 +117,7 @@ class Sampler(nn.Module):
             is bounded by it: an exact prediction is a mean of poses and never beyond.
     """
 
-    def __init__(
-        self, denoiser: DiffusionDecoder, steps: int = 8, order: int = 1, reach_m: float = 1.5
-    ) -> None:
+    def __init__(self, denoiser: DiffusionDecoder, steps: int = 8, order: int = 1, reach_m: float = 1.5) -> None:
         super().__init__()
         if order not in (1, 2):
             raise ValueError(f"sampler order must be 1 or 2, got {order}")
@@ -127,14 +125,14 @@ class Sampler(nn.Module):
         self.order = order
         self.limit = reach_m * denoiser.data_scale.item()
         self.schedule = karras_schedule(denoiser.sde, steps)
-        device = denoiser.data_scale.device
-        times = torch.tensor(self.schedule.t[:-1], dtype=torch.float32, device=device)
+        device, dtype = denoiser.data_scale.device, denoiser.data_scale.dtype
+        times = torch.tensor(self.schedule.t[:-1], dtype=dtype, device=device)
         with torch.no_grad():
             terms = torch.stack(denoiser.time_terms(times), dim=1)  # [steps,layers,C]
             scales = torch.stack(denoiser.scales(times), dim=1)  # [steps,3]
         self.register_buffer("time_constants", terms)
         self.scales = scales.tolist()
-        not_root = torch.ones(J, 1, device=device)
+        not_root = torch.ones(J, 1, device=device, dtype=dtype)
         not_root[PELVIS] = 0.0
         self.register_buffer("not_root", not_root)
 

@@ -49,6 +49,12 @@ class SDE:
         variance = -torch.expm1(-(t**2) * (BETA_1 - BETA_0) / 2 - t * BETA_0)
         return variance if self.kind == "subvp" else variance.sqrt()
 
+    def log_std(self, t: Tensor) -> Tensor:
+        """ln sigma(t)."""
+        if self.kind == "ve":  # linear in t; log of the power would lose digits that Fourier features need
+            return math.log(SIGMA_MIN) + t * math.log(SIGMA_MAX / SIGMA_MIN)
+        return torch.log(self.std(t))
+
     def drift_rate(self, t: Tensor) -> Tensor:
         """f(x,t)/x: the drift is this times x."""
         return torch.zeros_like(t) if self.kind == "ve" else -0.5 * self.beta(t)

@@ -98,9 +98,7 @@ class StridedDecoder(nn.Module):
             the newest frame instead of the oldest. Set it for streaming and train with it.
     """
 
-    def __init__(
-        self, frames: int, dim: int, heads: int, ffn: int, dropout: float, newest_first: bool
-    ) -> None:
+    def __init__(self, frames: int, dim: int, heads: int, ffn: int, dropout: float, newest_first: bool) -> None:
         super().__init__()
         strides = STRIDES[frames]
         # All three are of full length, as in the released code; the second and third use their first rows.
@@ -253,9 +251,7 @@ class MPM(nn.Module):
         one = self.frame_head(self.strided(tokens, seen).unsqueeze(1)).squeeze(1)
         return one * self.not_root, self.sequence_head(tokens) * self.not_root
 
-    def lift(
-        self, keypoints: Tensor, missing: Tensor, seen: Tensor, lookahead: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def lift(self, keypoints: Tensor, missing: Tensor, seen: Tensor, lookahead: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoint window to joints (ALGORITHMS 4.3), as trained.
 
         Args:
