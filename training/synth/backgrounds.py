@@ -61,9 +61,7 @@ def _tiles(rng: np.random.Generator, side: int) -> Array:
     image[:] = _blue(rng) if rng.random() < 0.5 else _colour(rng)
     cells = -(-side // pitch)
     shade = rng.normal(0, rng.uniform(1, 14), (cells, cells)).astype(np.float32)
-    image += cv2.resize(shade, (cells * pitch, cells * pitch), interpolation=cv2.INTER_NEAREST)[
-        :side, :side, None
-    ]
+    image += cv2.resize(shade, (cells * pitch, cells * pitch), interpolation=cv2.INTER_NEAREST)[:side, :side, None]
     joint, width = _colour(rng), int(rng.integers(1, 4))
     for line in range(0, side, pitch):
         image[line : line + width] = joint
@@ -92,9 +90,7 @@ def scatter(rng: np.random.Generator, image: Array, size: float) -> None:
         cv2.fillPoly(image, [points.astype(np.int32)], colour, cv2.LINE_AA)
     elif kind == 1:
         axes = tuple(int(a) + 1 for a in rng.uniform(0.2, 1, 2) * size)
-        cv2.ellipse(
-            image, tuple(centre.astype(int).tolist()), axes, float(rng.uniform(0, 180)), 0, 360, colour, -1
-        )
+        cv2.ellipse(image, tuple(centre.astype(int).tolist()), axes, float(rng.uniform(0, 180)), 0, 360, colour, -1)
     else:
         ends = centre + rng.normal(0, 2 * size, (2, 2))
         start, end = (tuple(point) for point in ends.astype(int).tolist())

@@ -174,10 +174,7 @@ def normals(vertices: Array, faces: Array) -> Array:
     edges = vertices[faces]
     face_normals = np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0])
     total = np.stack(
-        [
-            np.bincount(faces.ravel(), np.repeat(face_normals[:, axis], 3), minlength=len(vertices))
-            for axis in range(3)
-        ],
+        [np.bincount(faces.ravel(), np.repeat(face_normals[:, axis], 3), minlength=len(vertices)) for axis in range(3)],
         1,
     )
     length = np.linalg.norm(total, axis=1, keepdims=True)

@@ -31,9 +31,7 @@ class Camera:
         """Pixel coordinates [..., 2] of points [..., 3] in camera axes."""
         matrix = self.matrix_px
         depth = points_cam_m[..., 2:]
-        return np.asarray(
-            points_cam_m[..., :2] / depth * [matrix[0, 0], matrix[1, 1]] + [matrix[0, 2], matrix[1, 2]]
-        )
+        return np.asarray(points_cam_m[..., :2] / depth * [matrix[0, 0], matrix[1, 1]] + [matrix[0, 2], matrix[1, 2]])
 
 
 def looking(

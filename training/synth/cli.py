@@ -59,9 +59,7 @@ def _shards(kind: str, out: Path, count: int, seed: int, workers: int, mocap: Pa
 
 
 @app.command()
-def crops(
-    out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None
-) -> None:
+def crops(out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None) -> None:
     """Render crops of one athlete (288x288) with 2D and 3D joints, as tar shards of 1000.
 
     Complete shards are kept, so an interrupted run goes on where it stopped.
@@ -70,9 +68,7 @@ def crops(
 
 
 @app.command()
-def scenes(
-    out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None
-) -> None:
+def scenes(out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None) -> None:
     """Render tracker pictures (256x256): a subject of 6-60 % of the side somewhere, 12 % without one."""
     _shards("scenes", out, count, seed, workers, mocap)
 
@@ -93,3 +89,27 @@ def preview(
     except (motion.MocapError, render.NoGraphicsError, ValueError, OSError) as error:
         raise _fail(error) from None
     typer.echo(f"{out}: written")
+
+
+@app.command()
+def dive(
+    out: Annotated[Path, typer.Option("--out", help="Folder for dive.mp4 and dive.truth.json.")],
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Body, colours, water and splash.")] = 7001,
+    position: Annotated[str, typer.Option("--position", help="tuck, pike, straight or twist.")] = "tuck",
+    half_somersaults: Annotated[int, typer.Option("--half-somersaults", min=1, max=7, help="Odd: head first.")] = 3,
+) -> None:
+    """Render a forward dive from a 3 m board: 1080p50 video and the exact truth of every frame.
+
+    The camera is static, from the side; the truth file holds camera, events and joints in world and picture.
+    """
+    from training.synth import clip, render
+    from training.synth.board import Plan
+
+    if position not in ("tuck", "pike", "straight", "twist"):
+        raise _fail(ValueError(f"--position {position}: unknown; choose tuck, pike, straight or twist"))
+    try:
+        plan = Plan(position=position, half_somersaults=half_somersaults)  # type: ignore[arg-type]
+        for path in clip.write(out, seed, plan):
+            typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+    except (render.NoGraphicsError, OSError) as error:
+        raise _fail(error) from None

@@ -1,15 +1,17 @@
 """Training samples: crops of one athlete with 2D and 3D joints, and scenes with a box for the tracker.
 
-Every sample depends on (kind, seed, group, place in the group) alone. A group is ten pictures of one body in five poses.
+Every sample depends on (kind, seed, group, place in the group) alone. A group is ten pictures of one body in five
+poses.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,7 +23,8 @@ import numpy.typing as npt
 from training.synth import backgrounds, motion
 from training.synth.body import MESH_COARSE, Body, load
 from training.synth.camera import Camera, around, filling
-from training.synth.render import Layer, Renderer, mask_box, random_lighting, random_look, visible
+from training.synth.look import random_lighting, random_look
+from training.synth.render import Layer, Renderer, mask_box, visible
 from training.synth.retarget import turns_from_joints
 from training.synth.shards import write_shard
 
@@ -157,9 +160,7 @@ def _occlude(rng: np.random.Generator, image: Array, label: dict[str, Any]) -> A
     backgrounds.scatter(rng, cover, float(rng.uniform(0.06, 0.16)) * len(image))
     changed = np.abs(cover - image).max(-1) > 1
     pixels = np.rint(label["joints_crop_px"]).astype(int).clip(0, len(image) - 1)
-    label["visible"] = [
-        int(v and not changed[y, x]) for v, (x, y) in zip(label["visible"], pixels, strict=True)
-    ]
+    label["visible"] = [int(v and not changed[y, x]) for v, (x, y) in zip(label["visible"], pixels, strict=True)]
     return cover.astype(np.uint8)
 
 
@@ -171,9 +172,7 @@ def crop_group(seed: int, group: int, mocap: motion.Mocap | None) -> list[Sample
     for posed in _posed_group(rng, mocap, POSES):
         for _ in range(VIEWS):
             camera = _view(rng, posed, CROP_SIDE_PX, float(rng.uniform(0.55, 0.65)))
-            layer = _renderer().draw(
-                posed.body, posed.vertices_m, random_look(rng), random_lighting(rng), camera
-            )
+            layer = _renderer().draw(posed.body, posed.vertices_m, random_look(rng), random_lighting(rng), camera)
             label = crop_label(layer, camera, posed.joints_m)
             image = layer.over(backgrounds.window(rng, canvases[int(rng.integers(3))], CROP_SIDE_PX))
             if label is None:
@@ -210,18 +209,14 @@ def scene_group(seed: int, group: int, mocap: motion.Mocap | None) -> list[Sampl
         label: dict[str, Any] = {"present": 0, "box": None, "box_px": None, "seed": seed, "source": "none"}
         if rng.random() > 0.12:
             if rng.random() < 0.25:
-                image, _, _ = _add_person(
-                    rng, image, bystanders[int(rng.integers(2))], share * rng.uniform(0.3, 0.6)
-                )
+                image, _, _ = _add_person(rng, image, bystanders[int(rng.integers(2))], share * rng.uniform(0.3, 0.6))
             subject = everyone[place // VIEWS]
             image, box, pixels = _add_person(rng, image, subject, share)
             if box is not None:
                 norm = 2 * (box + 0.5) / SCENE_SIDE_PX - 1
                 label |= {"present": 1, "box": _rounded(norm, 5), "box_px": _rounded(box, 1)}
                 label |= {"joints_px": _rounded(pixels, 2), "source": subject.source}
-        samples.append(
-            (f"s{seed}-g{group:06d}-{place:02d}", _jpg(rng, backgrounds.degraded(rng, image)), label)
-        )
+        samples.append((f"s{seed}-g{group:06d}-{place:02d}", _jpg(rng, backgrounds.degraded(rng, image)), label))
     return samples
 
 
@@ -243,45 +238,57 @@ def samples(job: Job, shard: int) -> Iterator[Sample]:
         yield from make(job.seed, group, mocap)[: stop - group * PER_GROUP]
 
 
-_done: Any = None
+_count: Any = None
+"""The pool's shared counter of finished samples, set in each worker."""
 
 
 def _start_worker(counter: Any) -> None:
-    global _done
-    _done = counter
+    global _count
+    _count = counter
     cv2.setNumThreads(1)
     import torch
 
     torch.set_num_threads(1)
 
 
-def _render_shard(job: Job, shard: int) -> int:
+def _add_to_counter() -> None:
+    with _count.get_lock():
+        _count.value += 1
+
+
+def _render_shard(job: Job, shard: int, done: Callable[[], None] = _add_to_counter) -> int:
     def counted() -> Iterator[Sample]:
         for sample in samples(job, shard):
-            if _done is not None:
-                with _done.get_lock():
-                    _done.value += 1
+            done()
             yield sample
 
     return write_shard(job.path(shard), counted())
 
 
-def run(job: Job, workers: int, progress: Any = None) -> tuple[int, int]:
-    """Render what is missing of `job` with `workers` processes; returns (shards kept, shards rendered).
+def run(job: Job, workers: int, progress: Callable[[int], None] = lambda _: None) -> tuple[int, int]:
+    """Render what is missing of `job`; returns (shards kept, shards rendered).
 
-    `progress` is called with the number of samples finished, kept ones included.
+    One worker renders in this process, several in processes of their own. `progress` is told the number of samples
+    finished, kept ones included.
     """
     missing = [shard for shard in range(job.shards) if not job.path(shard).exists()]
-    kept = job.shards - len(missing)
-    before = sum(min(PER_SHARD, job.count - s * PER_SHARD) for s in range(job.shards) if s not in missing)
-    if not missing:
-        return kept, 0
+    finished = sum(min(PER_SHARD, job.count - s * PER_SHARD) for s in range(job.shards) if s not in missing)
     # One thread a process: the processes are the parallelism.
     for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
+    if workers > 1 and len(missing) > 1:
+        _run_pool(job, missing, min(workers, len(missing)), lambda more: progress(finished + more))
+        return job.shards - len(missing), len(missing)
+    counter = itertools.count(finished + 1)
+    for shard in missing:
+        _render_shard(job, shard, lambda: progress(next(counter)))
+    return job.shards - len(missing), len(missing)
+
+
+def _run_pool(job: Job, missing: list[int], workers: int, progress: Callable[[int], None]) -> None:
     context = multiprocessing.get_context("spawn")
     counter = context.Value("q", 0)
-    with context.Pool(min(workers, len(missing)), _start_worker, (counter,)) as pool:
+    with context.Pool(workers, _start_worker, (counter,)) as pool:
         tasks = [pool.apply_async(_render_shard, (job, shard)) for shard in missing]
         for task in tasks:
             while True:
@@ -289,8 +296,5 @@ def run(job: Job, workers: int, progress: Any = None) -> tuple[int, int]:
                     task.get(0.5)
                     break
                 except multiprocessing.TimeoutError:
-                    if progress is not None:
-                        progress(before + counter.value)
-    if progress is not None:
-        progress(before + counter.value)
-    return kept, len(missing)
+                    progress(counter.value)
+    progress(counter.value)

@@ -71,9 +71,7 @@ def read_mocap(folder: Path) -> Mocap:
     for file in files:
         with np.load(file, allow_pickle=False) as data:
             if "pos17" not in data or data["pos17"].shape[1:] != (17, 3):
-                raise MocapError(
-                    f"{file}: needs an array pos17 of shape [F, 17, 3]; convert or remove the file"
-                )
+                raise MocapError(f"{file}: needs an array pos17 of shape [F, 17, 3]; convert or remove the file")
             joints = data["pos17"]
             good = data["ok"] if "ok" in data else np.ones(len(joints), bool)
             parts.append(joints[good])
@@ -136,12 +134,7 @@ def _moment(rng: np.random.Generator) -> Array:
 def _flight_turn(rng: np.random.Generator) -> Array:
     twist = rng.uniform(0, 2 * np.pi) if rng.random() < 0.3 else rng.normal(0, 0.05)
     tilt = rng.normal(0, 0.08)
-    return (
-        _turn(2, rng.uniform(0, 2 * np.pi))
-        @ _turn(0, rng.uniform(0, 2 * np.pi))
-        @ _turn(1, tilt)
-        @ _turn(2, twist)
-    )
+    return _turn(2, rng.uniform(0, 2 * np.pi)) @ _turn(0, rng.uniform(0, 2 * np.pi)) @ _turn(1, tilt) @ _turn(2, twist)
 
 
 def _turn(axis: int, angle: float) -> Array:

@@ -39,9 +39,10 @@ _LIMITS_DEG: Final = {
     "arm_plane": (-25, 110),
     "arm_turn": (-60, 60),
     "elbow": (0, 140),
-    "plantar": (-15, 65),
+    "plantar": (-35, 65),
 }
 
+# fmt: off
 KEY_POSES_DEG: Final[dict[str, dict[str, float]]] = {
     "stand": {"arm_plane": 60, "arm_raise": 10, "elbow": 8},
     "arms_up": {"arm_raise": 172, "arm_plane": 40, "plantar": 10},
@@ -55,29 +56,16 @@ KEY_POSES_DEG: Final[dict[str, dict[str, float]]] = {
         "trunk_flex": 25,
         "arm_raise": -25,
         "arm_plane": 10,
-        "plantar": -15,
+        "plantar": -32,
     },
     "push": {"hip_flex": 15, "knee": 15, "trunk_flex": 8, "arm_raise": 150, "arm_plane": 25, "plantar": 45},
     "tuck": {
-        "hip_flex": 122,
-        "knee": 136,
-        "trunk_flex": 48,
-        "neck_flex": 30,
-        "arm_raise": 42,
-        "arm_plane": 12,
-        "elbow": 48,
-        "plantar": 45,
+        "hip_flex": 122, "knee": 136, "trunk_flex": 48, "neck_flex": 30, "arm_raise": 15, "arm_plane": -9,
+        "elbow": 92, "plantar": 45,
     },
     "open_tuck": {
-        "hip_flex": 110,
-        "knee": 120,
-        "hip_spread": 18,
-        "trunk_flex": 30,
-        "neck_flex": 15,
-        "arm_raise": 45,
-        "arm_plane": 25,
-        "elbow": 35,
-        "plantar": 45,
+        "hip_flex": 110, "knee": 120, "hip_spread": 18, "trunk_flex": 30, "neck_flex": 15, "arm_raise": 33,
+        "arm_plane": 8, "elbow": 39, "plantar": 45,
     },
     "pike": {
         "hip_flex": 128,
@@ -154,9 +142,11 @@ KEY_POSES_DEG: Final[dict[str, dict[str, float]]] = {
     },
     "kneel": {"knee": 95, "trunk_flex": 5, "arm_raise": 20, "arm_plane": 30, "elbow": 30, "plantar": 40},
 }
+# fmt: on
 
 
-def _vector(angles_deg: dict[str, float]) -> Array:
+def vector(angles_deg: dict[str, float]) -> Array:
+    """Angles [len(ANGLES)] in radians of a pose in degrees; a name without side sets both sides."""
     values = np.zeros(len(ANGLES))
     for name, degrees in angles_deg.items():
         sides = (name,) if name in COLUMN else (f"left_{name}", f"right_{name}")
@@ -166,7 +156,7 @@ def _vector(angles_deg: dict[str, float]) -> Array:
     return values
 
 
-KEY_POSES: Final = {name: _vector(angles) for name, angles in KEY_POSES_DEG.items()}
+KEY_POSES: Final = {name: vector(angles) for name, angles in KEY_POSES_DEG.items()}
 
 
 def _limits() -> tuple[Array, Array]:
@@ -199,9 +189,7 @@ def _bend(upper: Array, towards: Array, turn: Array, bend: Array) -> Array:
 
 
 def _leg(side: float, flex: Array, spread: Array, turn: Array, knee: Array) -> tuple[Array, Array]:
-    thigh = np.stack(
-        [side * np.sin(spread), -np.cos(spread) * np.sin(flex), -np.cos(spread) * np.cos(flex)], -1
-    )
+    thigh = np.stack([side * np.sin(spread), -np.cos(spread) * np.sin(flex), -np.cos(spread) * np.cos(flex)], -1)
     back = np.stack([np.zeros_like(flex), np.cos(flex), -np.sin(flex)], -1)
     return thigh, _bend(thigh, back, side * turn, knee)
 
@@ -229,7 +217,7 @@ def joints_of(angles: Array) -> Array:
     for name, sign, (first, second, third) in (("left", 1.0, (11, 12, 13)), ("right", -1.0, (14, 15, 16))):
         upper, fore = _arm(sign, *(get[f"{name}_{part}"] for part in ARM))
         # Raising the arm beyond the horizontal takes the shoulder girdle along.
-        lift = np.clip(get[f"{name}_arm_raise"] - np.pi / 3, 0, None) * 0.3
+        lift = 0.15 * np.clip(get[f"{name}_arm_raise"] - np.pi / 4, 0, None) ** 2
         girdle = np.stack([sign * np.cos(lift), np.zeros_like(lift), np.sin(lift) - 0.1], -1)
         joints[:, first] = joints[:, 8] + np.einsum("bij,bj->bi", chest, 0.18 * girdle)
         joints[:, second] = joints[:, first] + np.einsum("bij,bj->bi", chest, 0.29 * upper)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from training.synth.body import Body, BodyModel, normals
 from training.synth.camera import Camera
+from training.synth.look import Lighting, Look
 
 Array = npt.NDArray[Any]
 
@@ -105,61 +106,6 @@ class NoGraphicsError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Look:
-    """Colours (linear RGB 0-1) and clothes of one athlete. `suit`: 0 briefs, 1 swimsuit, 2 trunks, 3 shirt and
-    trunks, 4 unitard, 5 two-piece. `head`: 0 hair, 1 cap, 2 bald. `stripes` per metre, 0 for a side panel.
-    """
-
-    skin: Array
-    hair: Array
-    cloth_a: Array
-    cloth_b: Array
-    suit: int
-    stripes: float
-    gloss: float
-    head: int
-    leg_share: float
-
-
-def random_look(rng: np.random.Generator) -> Look:
-    """Skin from very light to very dark, clothes of any colour."""
-    tone = rng.beta(1.0, 1.5)
-    skin = (1 - tone) * np.array([0.78, 0.52, 0.40]) + tone * np.array([0.075, 0.035, 0.02])
-    head = int(rng.choice([0, 1, 2], p=[0.68, 0.27, 0.05]))
-    hair_tone = rng.uniform(0.01, 0.12) ** rng.uniform(0.6, 1.4) * np.array([1.0, 0.72, 0.45])
-    return Look(
-        np.clip(skin * rng.uniform(0.85, 1.15, 3), 0.01, 1),
-        rng.uniform(0, 1, 3) ** 1.5 if head == 1 else hair_tone,
-        rng.uniform(0, 1, 3) ** 2,
-        rng.uniform(0, 1, 3) ** 2,
-        int(rng.choice(6, p=[0.26, 0.24, 0.16, 0.12, 0.12, 0.10])),
-        float(rng.uniform(3, 14)) if rng.random() < 0.25 else 0.0,
-        float(rng.uniform(0.0, 0.4)),
-        head,
-        float(rng.uniform(0.05, 0.75)),
-    )
-
-
-@dataclass(frozen=True)
-class Lighting:
-    """Light in the world: unit direction towards the lamp, its colour, colours from above and below."""
-
-    direction: Array
-    sun: Array
-    sky: Array
-    ground: Array
-
-
-def random_lighting(rng: np.random.Generator) -> Lighting:
-    """From flat hall light to hard sun, warm to cold."""
-    direction = rng.normal(size=3) * [1, 1, 0.5] + [0, 0, rng.uniform(0.2, 1.6)]
-    power, flat = rng.uniform(0.35, 1.3), rng.uniform(0.2, 0.7)
-    tint = 1 + rng.normal(0, 0.08, 3)
-    sky = flat * (1 + rng.normal(0, 0.08, 3))
-    return Lighting(direction / np.linalg.norm(direction), power * tint, sky, sky * rng.uniform(0.3, 0.9))
-
-
-@dataclass(frozen=True)
 class Layer:
     """What was drawn: `rgba` [H, W, 4] uint8 premultiplied by coverage, `depth_m` [H, W] float32 (0 = nothing)."""
 
@@ -187,7 +133,7 @@ class Renderer:
         import moderngl
 
         try:
-            self._gl = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[call-arg]
+            self._gl = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         except Exception as error:
             raise NoGraphicsError(
                 f"no OpenGL context by EGL ({error}); on Debian install libegl1 and libgl1-mesa-dri"
@@ -199,9 +145,7 @@ class Renderer:
             [gl.renderbuffer(size_px, 4, samples=samples)], gl.depth_renderbuffer(size_px, samples=samples)
         )
         self._resolved = gl.framebuffer([gl.renderbuffer(size_px, 4)])
-        self._depth = gl.framebuffer(
-            [gl.renderbuffer(size_px, 1, dtype="f4")], gl.depth_renderbuffer(size_px)
-        )
+        self._depth = gl.framebuffer([gl.renderbuffer(size_px, 1, dtype="f4")], gl.depth_renderbuffer(size_px))
         self._paint = gl.program(_VERTEX, _PAINT)
         self._measure = gl.program(_VERTEX, _DEPTH)
         count = len(model.dominant_bone)

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from engines.skeleton import J, PARENTS
+from engines.skeleton import PARENTS, J
 from training.synth.body import Body, BodyModel
 
 Array = npt.NDArray[Any]
@@ -148,7 +148,7 @@ class _Retarget:
         self.turn(about(up, yaw) @ head, "head")
 
     def arm(self, side: str, joints: tuple[int, int, int]) -> None:
-        shoulder, elbow, wrist = joints
+        shoulder = joints[0]
         chest = self.at("spine01")
         clavicle = self.head(f"clavicle.{side}")
         base = chest @ (clavicle - self.rest[8])
@@ -160,7 +160,7 @@ class _Retarget:
 
     def leg(self, side: str, joints: tuple[int, int, int], plantar: Array) -> None:
         bones = ("upperleg01", "upperleg02", "lowerleg01", "lowerleg02")
-        self.limb(self.at("root"), joints, bones, side, np.array([-1.0, 0, 0]))
+        self.limb(self.at("root"), joints, bones, side, np.array([1.0, 0, 0]))
         shank = self.at(f"lowerleg02.{side}")
         axis = np.broadcast_to(np.array([1.0, 0, 0]), (len(shank), 3))
         self.turn(shank @ about(axis, plantar), f"foot.{side}")

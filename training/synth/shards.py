@@ -1,4 +1,4 @@
-"""Shards: tar files of samples (`KEY.jpg` beside `KEY.msgpack`, the webdataset convention), written whole or not at all.
+"""Shards: tar files of samples (`KEY.jpg` beside `KEY.msgpack`, as webdataset has it), written whole or not at all.
 
 Keys are `sSEED-gGROUP-NN`. Samples of one group share a body and their poses in pairs, so the split into training and
 validation goes by group.

@@ -1,5 +1,7 @@
 """Crops, scenes and shards: labels agree with pictures, same seed same bytes, runs resume."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -90,40 +92,20 @@ def test_layer_shows_the_body_where_its_joints_are(renderer, model, athlete):
 def test_shards_resume_and_agree(tmp_path, renderer, monkeypatch):
     monkeypatch.setattr(generate, "PER_SHARD", 10)
     job = generate.Job("crops", 3, 15, tmp_path / "whole")
-    for shard in range(job.shards):
-        generate._render_shard(job, shard)
+    told = []
+    assert generate.run(job, 1, told.append) == (0, 2)
+    assert told == list(range(1, 16))
     whole = [job.path(shard).read_bytes() for shard in range(2)]
     assert len(list(shards.read_shard(job.path(1)))) == 5
 
     parts = generate.Job("crops", 3, 15, tmp_path / "parts")
-    generate._render_shard(parts, 0)
+    assert generate.run(dataclasses.replace(parts, count=10), 1) == (0, 1)
     before = parts.path(0).stat().st_mtime_ns
     parts.path(1).with_suffix(".part").write_bytes(b"broken off")
-    monkeypatch.setattr(generate.multiprocessing, "get_context", lambda _: _Here())
-    assert generate.run(parts, workers=1) == (1, 1)
+    assert generate.run(parts, 1) == (1, 1)
     assert parts.path(0).stat().st_mtime_ns == before
     assert [parts.path(shard).read_bytes() for shard in range(2)] == whole
-    assert generate.run(parts, workers=1) == (2, 0)
-
-
-class _Here:
-    """Stands in for multiprocessing's spawn context, so that the test needs no second import of torch."""
-
-    def Value(self, _kind, value):  # noqa: N802
-        import multiprocessing
-
-        return multiprocessing.Value("q", value)
-
-    def Pool(self, workers, start, arguments):  # noqa: N802
-        from multiprocessing.pool import ThreadPool
-
-        class Inline(ThreadPool):
-            def apply_async(self, function, arguments):
-                value = function(*arguments)
-                return super().apply_async(lambda: value)
-
-        start(*arguments)
-        return Inline(workers)
+    assert generate.run(parts, 1) == (2, 0)
 
 
 def test_reader_and_split(tmp_path, crops):
