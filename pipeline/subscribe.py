@@ -86,9 +86,7 @@ class Subscription:
             self._socket.connect(self.endpoint)
         except zmq.ZMQError as error:
             self.close()
-            raise EndpointError(
-                f"{self.endpoint}: not an address ({error}); write tcp://HOST:5599"
-            ) from error
+            raise EndpointError(f"{self.endpoint}: not an address ({error}); write tcp://HOST:5599") from error
 
     def __enter__(self) -> Self:
         return self
@@ -108,9 +106,7 @@ class Subscription:
             return None
         parts = self._socket.recv_multipart()
         if len(parts) != 2:
-            raise SchemaError(
-                f"{self.endpoint}: publishes something else than posecast messages ({len(parts)} parts)"
-            )
+            raise SchemaError(f"{self.endpoint}: publishes something else than posecast messages ({len(parts)} parts)")
         message = decode_checked(parts[1], self.endpoint)
         if isinstance(message, Event) and message.kind == "stream_ended":
             self.ended = True

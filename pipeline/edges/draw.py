@@ -126,7 +126,7 @@ def draw_box(picture: Bytes, box_img_px: Floats, label: str, text_px: int) -> No
         write(picture, label, (max(2, round(left)), max(2, round(top) - height - 2)), text_px)
 
 
-def plate(picture: Bytes, left: int, top: int, width: int, height: int, opacity: float = 0.62) -> None:
+def plate(picture: Bytes, left: int, top: int, width: int, height: int, opacity: float = 0.7) -> None:
     """A dark translucent plate with round corners."""
     radius = min(max(3, height // 10), 14)
     mask = np.zeros((height, width), np.uint8)

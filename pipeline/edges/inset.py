@@ -52,11 +52,20 @@ def place(picture_px: tuple[int, int], boxes_img_px: Floats, joints_root_m: Floa
         return None
     right, bottom = width - panel_w - margin, height - panel_h - margin
     corners = ((right, margin), (right, bottom), (margin, bottom))
-    reach_m = np.abs(joints_root_m[np.isfinite(joints_root_m).all(axis=(1, 2))]).max(axis=(1, 2), initial=0.0)
-    span_m = max(LEAST_SPAN_M, 2.5 * float(np.percentile(reach_m, 98))) if reach_m.size else LEAST_SPAN_M
+    span_m = _span_m(joints_root_m, 0.5 * panel_w / panel_h)
     panels = [Panel(left, top, panel_w, panel_h, span_m) for left, top in corners]
     boxes = boxes_img_px[np.isfinite(boxes_img_px).all(axis=1)]
     return min(panels, key=lambda panel: sum(panel.covered(box) for box in boxes))
+
+
+def _span_m(joints_root_m: Floats, aspect: float) -> float:
+    """Height of a view, metres, in which nearly all poses fit; `aspect` is a view's width over its height."""
+    known = np.abs(joints_root_m[np.isfinite(joints_root_m).all(axis=(1, 2))])
+    if not len(known):
+        return LEAST_SPAN_M
+    across, upright = known[..., (0, 2)].max(axis=(1, 2)), known[..., 1].max(axis=1)
+    needed = np.maximum(2.5 * upright, 2.2 * across / aspect)
+    return max(LEAST_SPAN_M, float(np.percentile(needed, 98)))
 
 
 def draw_inset(picture: Bytes, panel: Panel, joints_root_m: Floats) -> None:
@@ -113,8 +122,10 @@ def _scale_bar(picture: Bytes, panel: Panel, text_px: int) -> None:
     """Half a metre, at the bottom of the panel."""
     half_px = 0.25 * panel.height / panel.span_m
     ends = np.array([[-half_px, 0], [half_px, 0]], np.float32)
-    ends += np.array([panel.left + panel.width / 2, panel.top + panel.height - 0.7 * text_px], np.float32)
+    ends += np.array(
+        [panel.left + panel.width - half_px - text_px, panel.top + panel.height - 0.7 * text_px], np.float32
+    )
     line(picture, ends[0], ends[1], _GREY, 2)
     width, height = text_size("0.5 m", text_px - 1)
-    middle = (panel.left + (panel.width - width) // 2, round(float(ends[0, 1])) - height)
+    middle = (round(float(ends[:, 0].mean()) - width / 2), round(float(ends[0, 1])) - height)
     write(picture, "0.5 m", middle, text_px - 1, _GREY)

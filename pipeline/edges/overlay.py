@@ -41,6 +41,7 @@ class Overlay:
     def __init__(self, poses: Poses) -> None:
         self._poses = poses
         self._row_of_seq = {int(seq): row for row, seq in enumerate(poses.seq)}
+        self._size_px = _median_size_px(poses)
         self._panel: Panel | None = None
         self._sized_for: tuple[int, int] | None = None
 
@@ -64,10 +65,8 @@ class Overlay:
         if np.isfinite(box).all():
             label = f"subject {poses.subject[row]}  {poses.presence[row]:.0%}"
             draw_box(picture, box, label, _text_px(height))
-        joints_px = poses.joints_img_px[row]
-        size_px = float(np.ptp(joints_px[np.isfinite(joints_px).all(axis=1)], axis=0).max(initial=0.0))
-        width = bone_width(size_px, height)
-        draw_bones(picture, joints_px, poses.joints_conf[row], poses.joints_root_m[row, :, 2], width)
+        width = bone_width(self._size_px, height)
+        draw_bones(picture, poses.joints_img_px[row], poses.joints_conf[row], poses.joints_root_m[row, :, 2], width)
 
     def _caption(self, seq: int, row: int | None) -> str:
         if row is None:
@@ -75,6 +74,12 @@ class Overlay:
         poses = self._poses
         state = REVISIONS[poses.revision[row]] if poses.tracked[row] else "no subject"
         return f"frame {seq}   {poses.t_media_s[row]:.2f} s   {state}   {poses.rate_hz[row]:.4g} fps"
+
+
+def _median_size_px(poses: Poses) -> float:
+    """Longer side of the subject's joints in the picture, median over the video, so that bones keep their width."""
+    joints_px = poses.joints_img_px[np.isfinite(poses.joints_img_px).all(axis=(1, 2))]
+    return float(np.median(np.ptp(joints_px, axis=1).max(axis=1))) if len(joints_px) else 0.0
 
 
 def _text_px(height: int) -> int:

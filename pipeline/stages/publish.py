@@ -92,16 +92,12 @@ def check_endpoint(endpoint: str, insecure: bool) -> None:
     """
     transport, separator, address = endpoint.partition("://")
     if not separator or transport not in ("tcp", "ipc", "inproc") or not address:
-        raise EndpointError(
-            f"publish.endpoint {endpoint!r}: not an address; write tcp://127.0.0.1:5599 or ipc:///path"
-        )
+        raise EndpointError(f"publish.endpoint {endpoint!r}: not an address; write tcp://127.0.0.1:5599 or ipc:///path")
     if transport != "tcp":
         return
     host, colon, port = address.rpartition(":")
     if not colon or not host or not _is_port(port):
-        raise EndpointError(
-            f"publish.endpoint {endpoint!r}: host or port missing; write tcp://127.0.0.1:5599"
-        )
+        raise EndpointError(f"publish.endpoint {endpoint!r}: host or port missing; write tcp://127.0.0.1:5599")
     if not insecure and not is_loopback(host):
         raise EndpointError(
             f"publish.endpoint {endpoint!r}: reaches beyond this machine without encryption; "
