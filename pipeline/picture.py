@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.sampling import Bytes, Mat3, extended, halved, sampling_of
+
 Layout = Literal["yuv420p", "nv12"]
 Matrix = Literal["bt601", "bt709"]
 Rotation = Literal[0, 90, 180, 270]
-Bytes = npt.NDArray[np.uint8]
-Mat3 = npt.NDArray[np.float64]
 
 _TAKEN_AS_IS: Final[dict[str, Layout]] = {"yuv420p": "yuv420p", "yuvj420p": "yuv420p", "nv12": "nv12"}
 # AVColorSpace (ITU-T H.273) to the nearer of the two matrices we convert with; BT.2020 is close to BT.709.
@@ -32,8 +32,6 @@ _HD_HEIGHT: Final = 720
 # MJPEG puts them between columns too: a quarter of a chroma sample away, which no crop can tell.
 _CHROMA_FROM_LUMA: Final[Mat3] = np.array([[0.5, 0.0, 0.0], [0.0, 0.5, -0.25], [0.0, 0.0, 1.0]])
 _NEUTRAL: Final = 128
-_MINIFY: Final = 1.5
-"""More source pixels than this per crop pixel: the source is halved first, or fine texture would alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +172,18 @@ def cut(picture: Picture, img_from_crop: npt.ArrayLike, size: tuple[int, int]) -
     warped and converted; minified crops are averaged first, so that fine texture does not alias.
     """
     luma_from_crop = picture.coded_from_img @ np.asarray(img_from_crop, np.float64).reshape(3, 3)
-    chroma_from_crop = _CHROMA_FROM_LUMA @ luma_from_crop
+    luma = sampling_of(picture.planes[0].shape, luma_from_crop, size)
+    if luma is None:
+        return np.zeros((size[1], size[0], 3), np.uint8)
     yuv = np.empty((size[1], size[0], 3), np.uint8)
-    yuv[..., 0] = _warp(picture.planes[0], luma_from_crop, size, 0 if picture.full_range else 16)
+    yuv[..., 0] = luma.warp(picture.planes[0])
     for channel, plane in enumerate(_chroma(picture), start=1):
-        yuv[..., channel] = _warp(plane, chroma_from_crop, size, _NEUTRAL)
-    return cast(Bytes, cv2.transform(yuv, rgb_from_yuv(picture.matrix, picture.full_range)))
+        chroma = sampling_of(plane.shape, _CHROMA_FROM_LUMA @ luma_from_crop, size)
+        yuv[..., channel] = _NEUTRAL if chroma is None else chroma.warp(plane)
+    rgb = cv2.transform(yuv, rgb_from_yuv(picture.matrix, picture.full_range))
+    if luma.is_inside:
+        return cast(Bytes, rgb)
+    return cast(Bytes, cv2.bitwise_and(rgb, rgb, mask=luma.covered()))
 
 
 def _chroma(picture: Picture) -> tuple[Bytes, Bytes]:
@@ -187,95 +191,6 @@ def _chroma(picture: Picture) -> tuple[Bytes, Bytes]:
     if picture.layout == "yuv420p":
         return picture.planes[1], picture.planes[2]
     return picture.planes[1][:, 0::2], picture.planes[1][:, 1::2]
-
-
-def _warp(plane: Bytes, plane_from_crop: Mat3, size: tuple[int, int], outside: int) -> Bytes:
-    """One plane of the crop, (height, width)."""
-    steps = _steps(plane_from_crop, size)
-    window = _window(plane_from_crop, size, plane, steps)
-    if window is None:
-        return np.full((size[1], size[0]), outside, np.uint8)
-    left, top, _, _ = window
-    region = _shrunk(plane, window, steps, outside)
-    # Centre of a shrunk pixel = centre of the step_x * step_y block it was averaged from.
-    region_from_plane = np.array(
-        [
-            [1 / steps[0], 0, (0.5 - left) / steps[0] - 0.5],
-            [0, 1 / steps[1], (0.5 - top) / steps[1] - 0.5],
-            [0, 0, 1],
-        ]
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    matrix = region_from_plane @ plane_from_crop
-    return cast(Bytes, cv2.warpPerspective(region, matrix, size, flags=flags, borderValue=outside))
-
-
-def _steps(plane_from_crop: Mat3, size: tuple[int, int]) -> tuple[int, int]:
-    """By how much (a power of two) to shrink the plane's x and y before sampling it."""
-    centre = np.array([(size[0] - 1) / 2, (size[1] - 1) / 2, 1.0])
-    x, y, w = plane_from_crop @ centre
-    jacobian = (plane_from_crop[:2, :2] - np.outer([x / w, y / w], plane_from_crop[2, :2])) / w
-    step_x, step_y = (_power_of_two(float(pitch)) for pitch in np.linalg.norm(jacobian, axis=1))
-    return step_x, step_y
-
-
-def _power_of_two(pitch: float) -> int:
-    step = 1
-    while pitch > _MINIFY * step and step < 64:
-        step *= 2
-    return step
-
-
-def _window(
-    plane_from_crop: Mat3, size: tuple[int, int], plane: Bytes, steps: tuple[int, int]
-) -> tuple[int, int, int, int] | None:
-    """Left, top, right, bottom of what the crop sees of the plane, in multiples of `steps`; None if nothing.
-
-    Right and bottom may reach beyond the plane by less than a step.
-    """
-    limits = np.array([plane.shape[1], plane.shape[0]])
-    right, bottom = size[0] - 0.5, size[1] - 0.5
-    crop_corners = np.array([[-0.5, -0.5, 1], [right, -0.5, 1], [-0.5, bottom, 1], [right, bottom, 1]])
-    corners = crop_corners @ plane_from_crop.T
-    pitch = np.array(steps)
-    if (corners[:, 2] <= 1e-9).any():  # the crop reaches the horizon: no bound
-        low, high = np.zeros(2), limits.astype(float)
-    else:
-        points = corners[:, :2] / corners[:, 2:]
-        low, high = points.min(0) - 2 * pitch, points.max(0) + 2 * pitch + 1
-    low = np.clip(low, 0, limits) // pitch * pitch
-    high = np.ceil(np.clip(high, 0, limits) / pitch) * pitch
-    if (high <= low).any():
-        return None
-    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def _shrunk(plane: Bytes, window: tuple[int, int, int, int], steps: tuple[int, int], outside: int) -> Bytes:
-    """The window averaged over blocks of `steps`; what lies beyond the plane is `outside`."""
-    left, top, right, bottom = window
-    region = plane[top:bottom, left:right]
-    if region.strides[1] != 1:
-        region = np.ascontiguousarray(region)
-    beyond_y, beyond_x = bottom - top - region.shape[0], right - left - region.shape[1]
-    if beyond_x or beyond_y:
-        region = _extended(region, beyond_x, beyond_y, cv2.BORDER_CONSTANT, outside)
-    step_x, step_y = steps
-    while step_x > 1 or step_y > 1:
-        by_x, by_y = 1 + (step_x > 1), 1 + (step_y > 1)
-        region = _halved(region, by_x, by_y)
-        step_x, step_y = step_x // by_x, step_y // by_y
-    return region
-
-
-def _extended(region: Bytes, right: int, bottom: int, border: int, value: int = 0) -> Bytes:
-    return cast(Bytes, cv2.copyMakeBorder(region, 0, bottom, 0, right, border, value=value))
-
-
-def _halved(region: Bytes, by_x: int, by_y: int) -> Bytes:
-    # OpenCV averages 2 x 2 blocks some ten times faster than at any other ratio, hence steps of two
-    # throughout.
-    size = (region.shape[1] // by_x, region.shape[0] // by_y)
-    return cast(Bytes, cv2.resize(region, size, interpolation=cv2.INTER_AREA))
 
 
 def thumbnail(picture: Picture, size_px: int) -> bytes:
@@ -296,8 +211,8 @@ def _squeezed(plane: Bytes, size_px: int) -> Bytes:
     while min(plane.shape) >= 2 * size_px:
         odd_y, odd_x = plane.shape[0] % 2, plane.shape[1] % 2
         if odd_x or odd_y:
-            plane = _extended(plane, odd_x, odd_y, cv2.BORDER_REPLICATE)
-        plane = _halved(plane, 2, 2)
+            plane = extended(plane, odd_x, odd_y, cv2.BORDER_REPLICATE)
+        plane = halved(plane, 2, 2)
         extent_y, extent_x = extent_y / 2, extent_x / 2
     # The picture ends at `extent`, up to a pixel before the padded plane does; what lies beyond is cut off.
     fx, fy = size_px / extent_x, size_px / extent_y
