@@ -8,6 +8,7 @@ blend skinning in float32 numpy, so that worker processes need torch only while 
 from __future__ import annotations
 
 import functools
+import logging
 import warnings
 from dataclasses import dataclass
 from typing import Any, Final
@@ -75,7 +76,7 @@ class BodyModel:
             warnings.simplefilter("ignore")
             import warp
 
-            warp.config.quiet = True
+            warp.config.log_level = logging.ERROR  # its start-up banner is no news to anybody
             import anny
 
             self._anny = anny.Anny(topology=mesh)

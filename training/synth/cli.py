@@ -27,8 +27,8 @@ MocapDir = Annotated[
 
 
 def _fail(error: Exception) -> typer.Exit:
-    typer.echo(f"posecast synth: {error}", err=True)
-    return typer.Exit(1)
+    typer.echo(f"error: {error}", err=True)
+    return typer.Exit(2)
 
 
 def _shards(kind: str, out: Path, count: int, seed: int, workers: int, mocap: Path | None) -> None:

@@ -81,7 +81,7 @@ def test_truth_of_a_drawn_body(model, athlete):
 def test_mistakes_get_one_line(words, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, words)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert says in result.output
     assert len(result.output.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
