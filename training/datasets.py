@@ -1,8 +1,9 @@
 """Crops to learn from: the synthetic crops of `posecast synth`, seen again and again through another camera.
 
-A stored crop was taken by a camera that looks straight at its centre. Each use turns it in the plane by any angle, mirrors
-it half of the time, moves the camera so that the athlete stands off-axis as in a real picture, and cuts it as the live
-tracker would. All of that is one homography for the picture, and the matching rotation for the joints.
+A stored crop was taken by a camera that looks straight at its centre. Each use turns it in the plane by any
+angle, mirrors it half of the time, moves the camera so that the athlete stands off-axis as in a real picture,
+and cuts it as the live tracker would. All of that is one homography for the picture, and the matching rotation
+for the joints.
 """
 
 import multiprocessing
@@ -54,7 +55,8 @@ class StoredCrop:
 
 @dataclass(frozen=True)
 class Look:
-    """How a stored crop is seen this time: angles in radians, bearing of the new crop's centre in focal lengths."""
+    """How a stored crop is seen this time: angles in radians, bearing of the new crop's centre in focal
+    lengths."""
 
     roll_rad: float
     mirrored: bool
@@ -88,8 +90,8 @@ def towards(bearing: tuple[float, float]) -> Array:
 
 
 def see(stored: StoredCrop, look: Look, height: int, width: int) -> tuple[Array, Array, Array, Array]:
-    """The geometry of one look: homography crop_from_stored (3, 3) in pixels, joints in the picture (J, 2), box (3,), and
-    root-relative joints (J, 3) in the axes of the camera that sees the crop off-axis."""
+    """The geometry of one look: homography crop_from_stored (3, 3) in pixels, joints in the picture (J, 2),
+    box (3,), and root-relative joints (J, 3) in the axes of the camera that sees the crop off-axis."""
     turn = towards(look.bearing) @ geo.rotation(2, np.float32(look.roll_rad))
     joints = stored.joints_cam_m
     flip = np.eye(3, dtype=np.float32)
@@ -102,7 +104,9 @@ def see(stored: StoredCrop, look: Look, height: int, width: int) -> tuple[Array,
     centre = centre + np.array(look.shift) * side
     scale = height / side
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    crop_from_ray = np.array([[scale, 0, middle[0] - scale * centre[0]], [0, scale, middle[1] - scale * centre[1]], [0, 0, 1]])
+    crop_from_ray = np.array(
+        [[scale, 0, middle[0] - scale * centre[0]], [0, scale, middle[1] - scale * centre[1]], [0, 0, 1]]
+    )
     stored_middle = (stored.side_px - 1) / 2
     ray_from_stored = np.array([[1, 0, -stored_middle], [0, 1, -stored_middle], [0, 0, stored.focal_px]])
     crop_from_stored = crop_from_ray @ turn @ flip @ ray_from_stored
@@ -126,7 +130,8 @@ def cut(stored: StoredCrop, matrix: Array, height: int, width: int, border: int)
 
 
 class CropBatches(IterableDataset[Crops]):
-    """Endless batches from the shards of a folder, listed anew at each pass. `size` can be changed while workers run."""
+    """Endless batches from the shards of a folder, listed anew at each pass. `size` can be changed while
+    workers run."""
 
     def __init__(self, folder: Path, batch: int, size: tuple[int, int], seed: int) -> None:
         self.folder, self.seed = folder, seed
@@ -221,7 +226,8 @@ def collate(rows: list[tuple[Any, ...]]) -> Crops:
 
 
 def normalise_picture(picture: torch.Tensor) -> torch.Tensor:
-    """uint8 (B, h, w, 3) to what the networks take, (B, 3, h, w), exactly as the exported networks do it inside."""
+    """uint8 (B, h, w, 3) to what the networks take, (B, 3, h, w), exactly as the exported networks do it
+    inside."""
     return torch.as_tensor(Normalise().to(picture.device)(picture))
 
 

@@ -1,8 +1,9 @@
 """Trained networks to ONNX, proven equal before a file is written.
 
-Per network: the averaged weights of its run, in the clothes of its contract, exported by torch's dynamo exporter (opset 20,
-free batch), compared with torch in ONNX Runtime; then big weights are stored as half precision with a cast to single
-precision behind each (arithmetic stays single), and the result is compared again in ONNX Runtime and in OpenVINO.
+Per network: the averaged weights of its run, in the clothes of its contract, exported by torch's dynamo
+exporter (opset 20, free batch), compared with torch in ONNX Runtime; then big weights are stored as half
+precision with a cast to single precision behind each (arithmetic stays single), and the result is compared
+again in ONNX Runtime and in OpenVINO.
 """
 
 import hashlib
@@ -53,7 +54,8 @@ RUNS: Final = {
     "temporal_frame": (("temporal",), "pretraining.mpm"),
     "temporal_window": (("temporal",), "pretraining.mpm"),
 }
-"""Runs that hold a network, the better first, and its name inside. Encoders and decoders must come from one run."""
+"""Runs that hold a network, the better first, and its name inside. Encoders and decoders must come from one
+run."""
 DIFFUSION_HIDDEN: Final = 512
 
 
@@ -139,7 +141,9 @@ def export_one(network: str, run: Path | None, out: Path) -> Row:
     proto = to_onnx(module, contract)
     error = max(compare(module, runtime(proto), contract, seed) for seed in (1, 2))
     if not error < BOUND:
-        raise TrainingError(f"{network}: ONNX differs from torch by {error:.2e} of its scale (bound {BOUND}); not written")
+        raise TrainingError(
+            f"{network}: ONNX differs from torch by {error:.2e} of its scale (bound {BOUND}); not written"
+        )
     proto = half_stored(proto)
     backends = (runtime(proto), openvino_runtime(proto))
     error_fp16 = max(compare(module, run_it, contract, seed) for run_it in backends for seed in (1, 2))
@@ -185,7 +189,8 @@ def to_onnx(module: nn.Module, contract: Contract) -> onnx.ModelProto:
 
 
 def half_stored(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy whose big single-precision weights are stored as half precision, each with a cast back behind it."""
+    """A copy whose big single-precision weights are stored as half precision, each with a cast back behind
+    it."""
     out = onnx.ModelProto()
     out.CopyFrom(proto)
     casts = []
@@ -229,7 +234,8 @@ def openvino_runtime(proto: onnx.ModelProto) -> Any:
 
 @torch.no_grad()
 def compare(module: nn.Module, run_it: Any, contract: Contract, seed: int) -> float:
-    """Largest difference between torch and `run_it` over all outputs, as a share of each output's largest value."""
+    """Largest difference between torch and `run_it` over all outputs, as a share of each output's largest
+    value."""
     inputs = example_inputs(contract, {"B": 1 + seed % 3, "H": 2 + seed % 3}, seed)
     expected = module(**inputs)
     expected = expected if isinstance(expected, tuple) else (expected,)

@@ -1,7 +1,8 @@
 """Rotations, projection and mirroring of pose labels, in batches of numpy arrays.
 
-Frames of reference: `world` is z up, `cam` is x right, y down, z forward, `root` is pelvis-relative in camera axes, all in
-metres. Image points here are in units of the focal length (`ray` = X/Z, Y/Z); a crop is a centre and a height in those units.
+Frames of reference: `world` is z up, `cam` is x right, y down, z forward, `root` is pelvis-relative in camera
+axes, all in metres. Image points here are in units of the focal length (`ray` = X/Z, Y/Z); a crop is a centre
+and a height in those units.
 """
 
 from typing import Final
@@ -46,12 +47,14 @@ def random_rotations(rng: np.random.Generator, n: int) -> Array:
 
 
 def view(yaw_rad: Array, pitch_rad: Array, roll_rad: Array) -> Array:
-    """`cam_from_world` (n, 3, 3): body turned by yaw about world z, camera pitched down by pitch, rolled by roll."""
+    """`cam_from_world` (n, 3, 3): body turned by yaw about world z, camera pitched down by pitch, rolled by
+    roll."""
     return rotation(2, roll_rad) @ rotation(0, pitch_rad) @ CAM_FROM_WORLD @ rotation(2, yaw_rad)
 
 
 def random_views(rng: np.random.Generator, n: int, full_circle: float = 0.5) -> Array:
-    """Random `cam_from_world` (n, 3, 3): any yaw, mostly looking slightly down; a share `full_circle` rolled by any angle."""
+    """Random `cam_from_world` (n, 3, 3): any yaw, mostly looking slightly down; a share `full_circle` rolled
+    by any angle."""
     yaw = rng.uniform(-np.pi, np.pi, n)
     pitch = np.radians(rng.normal(6, 12, n))
     roll = np.radians(rng.normal(0, 4, n))
@@ -66,8 +69,8 @@ def project(joints_cam_m: Array) -> Array:
 
 
 def keypoint_box(points: Array, pad: float = 0.075) -> tuple[Array, Array]:
-    """Centre (..., 2) and size (..., 2) of the box around points (..., J, 2), enlarged by `pad` of its diagonal on each
-    side, since skin, hair and fingers reach beyond joint centres."""
+    """Centre (..., 2) and size (..., 2) of the box around points (..., J, 2), enlarged by `pad` of its
+    diagonal on each side, since skin, hair and fingers reach beyond joint centres."""
     low, high = points.min(-2), points.max(-2)
     size = high - low
     size = size + 2 * pad * np.linalg.norm(size, axis=-1, keepdims=True)
@@ -80,7 +83,8 @@ def crop_height(size: Array, margin: float = CROP_MARGIN) -> Array:
 
 
 def normalise(points: Array, centre: Array, height: Array) -> Array:
-    """The contract's `keypoints`: points (..., J, 2) relative to the crop's centre (..., 2), over half its height (...)."""
+    """The contract's `keypoints`: points (..., J, 2) relative to the crop's centre (..., 2), over half its
+    height (...)."""
     return (points - centre[..., None, :]) / (height[..., None, None] / 2)
 
 

@@ -1,8 +1,9 @@
 """The one training loop: AdamW under a time budget, averaged weights, checkpoints that survive a kill, resume.
 
-A recipe brings modules, batches, a loss and a validation; the loop brings everything else. Progress runs from 0 to 1 over
-the budget (minutes of training, or steps) and drives the learning rate and the recipe's own schedule. Training time is
-counted across resumes, so `--minutes 90 --resume` goes on where a run of 60 minutes ended.
+A recipe brings modules, batches, a loss and a validation; the loop brings everything else. Progress runs from
+0 to 1 over the budget (minutes of training, or steps) and drives the learning rate and the recipe's own
+schedule. Training time is counted across resumes, so `--minutes 90 --resume` goes on where a run of 60 minutes
+ended.
 """
 
 import copy
@@ -33,7 +34,8 @@ class Recipe(Protocol):
     name: str
     modules: nn.ModuleDict
     header: dict[str, Any]
-    """Stored in every checkpoint: scale, joint order, frame rate, data and whatever else export and use must know."""
+    """Stored in every checkpoint: scale, joint order, frame rate, data and whatever else export and use must
+    know."""
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Trainable parameters in groups; a group's `factor` multiplies the learning rate."""
@@ -222,9 +224,7 @@ class Trainer:
             "figures": self.figures,
             "options": {key: str(value) for key, value in asdict(self.options).items()},
         }
-        checkpoint.save(
-            self.options.out / checkpoint.LAST, self.modules, self.average.modules, self.optimiser, header
-        )
+        checkpoint.save(self.options.out / checkpoint.LAST, self.modules, self.average.modules, self.optimiser, header)
 
     def _log(self, row: Mapping[str, float], rate: float, name: str = "log.csv") -> None:
         values = {"step": self.step, "elapsed_s": round(self.elapsed_s, 1), "samples_per_s": round(rate, 1), **row}

@@ -13,7 +13,6 @@ from engines.codecs import HEATMAP_H, HEATMAP_SIGMA
 from engines.skeleton import BONES
 
 
-
 def heatmap_target(joints_cells: Tensor, h: int, w: int) -> Tensor:
     """Gaussian targets (B, J, h, w), each summing to one, at `joints_cells` (B, J, 2) = x, y in heat-map cells.
 
@@ -31,7 +30,8 @@ def heatmap_target(joints_cells: Tensor, h: int, w: int) -> Tensor:
 def heatmap_cross_entropy(logits: Tensor, joints_cells: Tensor, weight: Tensor) -> Tensor:
     """Soft-max cross-entropy over each map: `logits` (B, J, h, w), `joints_cells` (B, J, 2), `weight` (B, J).
 
-    Reported above the target's own entropy, so that a perfect map scores about 0. Joints outside the map count nothing.
+    Reported above the target's own entropy, so that a perfect map scores about 0. Joints outside the map count
+    nothing.
     """
     h, w = logits.shape[-2:]
     target = heatmap_target(joints_cells, h, w)
@@ -67,7 +67,8 @@ class Temperature(nn.Module):
 
 
 def pair_loss(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
-    """Symmetrised InfoNCE between embeddings (B, D) of the same B poses seen two ways; rows are normalised here."""
+    """Symmetrised InfoNCE between embeddings (B, D) of the same B poses seen two ways; rows are normalised
+    here."""
     logits = scale * F.normalize(a.float(), dim=-1) @ F.normalize(b.float(), dim=-1).T
     truth = torch.arange(len(a), device=a.device)
     return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
@@ -86,7 +87,8 @@ def largest_eigenvalue(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
 def triplet_indices(batch: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Which pose stands for modality 2 and 3 in each of B columns: two (B, B) index tables.
 
-    Row r anchors modality 1 at pose r. Column 0 is the positive (r, r); every further column is a random permutation.
+    Row r anchors modality 1 at pose r. Column 0 is the positive (r, r); every further column is a random
+    permutation.
     """
     second = torch.stack([torch.randperm(batch, generator=generator) for _ in range(batch)], 1)
     third = torch.stack([torch.randperm(batch, generator=generator) for _ in range(batch)], 1)
@@ -99,8 +101,9 @@ def triplet_loss(
 ) -> Tensor:
     """Triplet eigenvalue loss of UniHPE over three embeddings (B, D) of the same poses.
 
-    The logit of a triplet is the largest eigenvalue of its Gram matrix. A negative that draws the anchor's own pose in both
-    other modalities is the positive once more and is masked. Use together with `pair_loss`: eigenvalues ignore signs.
+    The logit of a triplet is the largest eigenvalue of its Gram matrix. A negative that draws the anchor's own
+    pose in both other modalities is the positive once more and is masked. Use together with `pair_loss`:
+    eigenvalues ignore signs.
     """
     batch = len(x1)
     second, third = indices if indices is not None else triplet_indices(batch)

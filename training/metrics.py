@@ -1,7 +1,7 @@
 """Errors of poses, exactly as the field reports them. Arrays in, plain numbers or arrays out.
 
-`predicted` and `truth` are (N, J, 3) joints in metres, pelvis-relative; results are in millimetres. Sequences are
-(N, T, J, 3). Pictures: (N, J, 2) points in one unit, with a reference length (N,) in the same unit.
+`predicted` and `truth` are (N, J, 3) joints in metres, pelvis-relative; results are in millimetres. Sequences
+are (N, T, J, 3). Pictures: (N, J, 2) points in one unit, with a reference length (N,) in the same unit.
 """
 
 import numpy as np
@@ -27,7 +27,8 @@ def n_mpjpe(predicted: Array, truth: Array) -> float:
 
 
 def align(predicted: Array, truth: Array) -> Array:
-    """`predicted` (N, J, 3) moved onto `truth` by the best similarity of each frame (Procrustes, no reflection)."""
+    """`predicted` (N, J, 3) moved onto `truth` by the best similarity of each frame (Procrustes, no
+    reflection)."""
     mean_p, mean_t = predicted.mean(-2, keepdims=True), truth.mean(-2, keepdims=True)
     p, t = predicted - mean_p, truth - mean_t
     norm_p = np.maximum(np.linalg.norm(p, axis=(-2, -1), keepdims=True), 1e-12)
@@ -57,7 +58,8 @@ def acceleration_error(predicted: Array, truth: Array) -> float:
 
 
 def pck(predicted: Array, truth: Array, reference: Array, threshold: float, weight: Array | None = None) -> float:
-    """Percentage of points (N, J, 2) within `threshold` times `reference` (N,); points of zero `weight` (N, J) left out."""
+    """Percentage of points (N, J, 2) within `threshold` times `reference` (N,); points of zero `weight` (N, J)
+    left out."""
     hit = np.linalg.norm(predicted - truth, axis=-1) <= threshold * np.asarray(reference)[..., None]
     keep = np.ones(hit.shape, bool) if weight is None else np.asarray(weight) > 0
     return float(100 * hit[keep].mean()) if keep.any() else float("nan")
@@ -71,8 +73,8 @@ def torso_length(points: Array) -> Array:
 
 
 def orientation(joints_cam_m: Array) -> NDArray[np.str_]:
-    """`upright`, `side` or `inverted` (N,) by the trunk in the picture (pelvis to thorax): within 45 degrees of up, beyond
-    135, or between. Joints (N, J, 2 or 3) with y down."""
+    """`upright`, `side` or `inverted` (N,) by the trunk in the picture (pelvis to thorax): within 45 degrees
+    of up, beyond 135, or between. Joints (N, J, 2 or 3) with y down."""
     trunk = joints_cam_m[..., _INDEX["thorax"], :2] - joints_cam_m[..., _INDEX["pelvis"], :2]
     angle = np.degrees(np.arctan2(np.abs(trunk[..., 0]), -trunk[..., 1]))
     return np.where(angle < 45, "upright", np.where(angle > 135, "inverted", "side"))

@@ -1,4 +1,5 @@
-"""Disturbances of training pictures: colour, blur, low resolution, noise, JPEG, occluders. Pictures are uint8 RGB (h, w, 3)."""
+"""Disturbances of training pictures: colour, blur, low resolution, noise, JPEG, occluders. Pictures are uint8
+RGB (h, w, 3)."""
 
 import cv2
 import numpy as np

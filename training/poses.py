@@ -1,7 +1,8 @@
-"""Poses and motion to learn from: mocap clips and generated dives, and pairs of noisy keypoints with true joints.
+"""Poses and motion to learn from: mocap clips and generated dives, and pairs of noisy keypoints with true
+joints.
 
-No pictures here: a pose is placed before a random camera, projected, cropped as the live tracker would crop it and disturbed
-as a keypoint network disturbs it. Units and frames as in `training.geometry`.
+No pictures here: a pose is placed before a random camera, projected, cropped as the live tracker would crop it
+and disturbed as a keypoint network disturbs it. Units and frames as in `training.geometry`.
 """
 
 from dataclasses import dataclass
@@ -39,7 +40,8 @@ class Clip:
 
 
 class Pairs(NamedTuple):
-    """Keypoints with confidence and box as the contract's pose2d_encoder takes them, and the joints they came from."""
+    """Keypoints with confidence and box as the contract's pose2d_encoder takes them, and the joints they came
+    from."""
 
     keypoints: torch.Tensor  # (B, J, 2)
     confidence: torch.Tensor  # (B, J)
@@ -120,7 +122,8 @@ def vary_bones(rng: np.random.Generator, joints: Array, spread: float = 0.06) ->
 
 
 def sample_pairs(rng: np.random.Generator, bank: PoseBank, n: int) -> Pairs:
-    """`n` training pairs: half of the poses upright before a level camera, a quarter rolled by any angle, a quarter tumbling."""
+    """`n` training pairs: half of the poses upright before a level camera, a quarter rolled by any angle, a
+    quarter tumbling."""
     turn = geo.random_views(rng, n, full_circle=1 / 3)
     tumbling = rng.random(n) < 0.25
     turn[tumbling] = geo.random_rotations(rng, int(tumbling.sum()))
@@ -130,7 +133,8 @@ def sample_pairs(rng: np.random.Generator, bank: PoseBank, n: int) -> Pairs:
 
 
 def random_root(rng: np.random.Generator, n: int) -> Array:
-    """Pelvis positions (n, 3) in camera axes, metres: 3 to 40 m away, anywhere in the picture of a lens of 20 to 70 degrees."""
+    """Pelvis positions (n, 3) in camera axes, metres: 3 to 40 m away, anywhere in the picture of a lens of 20
+    to 70 degrees."""
     focal_widths = np.exp(rng.uniform(np.log(0.7), np.log(3.0), n))
     x = rng.uniform(-0.42, 0.42, n) / focal_widths
     y = rng.uniform(-0.24, 0.24, n) / focal_widths
@@ -139,7 +143,8 @@ def random_root(rng: np.random.Generator, n: int) -> Array:
 
 
 def observe(rng: np.random.Generator, rays: Array, joints: Array) -> Pairs:
-    """Crop, normalise and disturb exact rays (n, J, 2) as tracker and keypoint network would; `joints` pass unchanged."""
+    """Crop, normalise and disturb exact rays (n, J, 2) as tracker and keypoint network would; `joints` pass
+    unchanged."""
     n = len(rays)
     centre, size = geo.keypoint_box(rays)
     height = geo.crop_height(size) * np.exp(rng.normal(0, 0.08, n)).astype(np.float32)
@@ -152,7 +157,8 @@ def observe(rng: np.random.Generator, rays: Array, joints: Array) -> Pairs:
 
 
 def disturb(rng: np.random.Generator, keypoints: Array) -> tuple[Array, Array]:
-    """Noise of 1 to 6 pixels, outliers, side swaps and dropped joints on `keypoints` (n, J, 2); with a confidence (n, J)."""
+    """Noise of 1 to 6 pixels, outliers, side swaps and dropped joints on `keypoints` (n, J, 2); with a
+    confidence (n, J)."""
     n = len(keypoints)
     noise_px = rng.uniform(1, 6, (n, 1)) * np.exp(rng.normal(0, 0.4, (n, J)))
     noise_px = np.where(rng.random((n, J)) < 0.03, 25.0, noise_px)
@@ -175,9 +181,9 @@ def swap_sides(rng: np.random.Generator, keypoints: Array, share: float) -> Arra
     return out
 
 
-
 def load_bank(mocap: Path, validation: bool, dives: int = 150, stills: int = 20000, seed: int = 5) -> PoseBank:
-    """The pose bank of one split: mocap clips by the checksum of their names, `dives` generated dives, random poses.
+    """The pose bank of one split: mocap clips by the checksum of their names, `dives` generated dives, random
+    poses.
 
     The splits' dives and random poses come from different seeds.
     """

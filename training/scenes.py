@@ -121,7 +121,9 @@ def decode(jpeg: bytes) -> NDArray[np.uint8]:
 def augmented(rng: np.random.Generator, stored: StoredScene) -> tuple[NDArray[np.uint8], Array, float]:
     """Picture, theta and presence of one random window of a scene."""
     box = None if stored.box is None else np.array(stored.box)
-    scene, box = turned(decode(stored.jpeg), box, int(rng.integers(8)) if rng.random() < 0.6 else 4 * int(rng.integers(2)))
+    scene, box = turned(
+        decode(stored.jpeg), box, int(rng.integers(8)) if rng.random() < 0.6 else 4 * int(rng.integers(2))
+    )
     window = random_window(rng, box)
     border = cv2.BORDER_REPLICATE if rng.random() < 0.7 else cv2.BORDER_CONSTANT
     theta, presence = theta_in(window, box)

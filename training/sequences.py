@@ -1,7 +1,8 @@
-"""Windows of motion as the temporal network meets them live: keypoints frame by frame in a moving crop, at the model's rate.
+"""Windows of motion as the temporal network meets them live: keypoints frame by frame in a moving crop, at the
+model's rate.
 
-A clip is warped in time, turned, tumbled, filmed, cropped by a lagging tracker, measured by a noisy keypoint network at the
-camera's own rate and brought to the model's rate by linear interpolation.
+A clip is warped in time, turned, tumbled, filmed, cropped by a lagging tracker, measured by a noisy keypoint
+network at the camera's own rate and brought to the model's rate by linear interpolation.
 """
 
 from typing import Final, NamedTuple
@@ -27,11 +28,10 @@ class Windows(NamedTuple):
     missing: torch.Tensor  # (B, T, J) 1 where not measured
     seen: torch.Tensor  # (B, T) 0 where the frame does not exist for the network
     joints: torch.Tensor  # (B, T, J, 3) root-relative, camera axes, metres
+    box: torch.Tensor  # (B, T, 3) of each frame's crop, for decoders of single frames
 
 
-def sample_windows(
-    rng: np.random.Generator, bank: PoseBank, n: int, frames: int, clean: bool = False
-) -> Windows:
+def sample_windows(rng: np.random.Generator, bank: PoseBank, n: int, frames: int, clean: bool = False) -> Windows:
     """`n` windows of `frames` frames; `clean` leaves noise and drop-outs away (for masked modelling)."""
     parts = [_window(rng, bank.clip(rng), frames, clean) for _ in range(n)]
     return Windows(*(torch.from_numpy(np.stack(x).astype(np.float32)) for x in zip(*parts, strict=True)))
@@ -45,16 +45,17 @@ def _window(rng: np.random.Generator, clip: Clip, frames: int, clean: bool) -> t
     joints = motion @ turn.T
     path = _film(rng, root @ turn.T)
     rays = geo.project(joints + path[:, None])
-    keypoints = _crop(rng, rays)
+    keypoints, box = _crop(rng, rays)
     if clean:
-        return keypoints, np.zeros((frames, J)), np.ones(frames), joints
+        return keypoints, np.zeros((frames, J)), np.ones(frames), joints, box
     keypoints, missing = _measure(rng, keypoints)
     missing, seen = _drop(rng, missing)
-    return keypoints * (1 - missing[..., None]), missing, seen, joints
+    return keypoints * (1 - missing[..., None]), missing, seen, joints, box
 
 
 def _motion(rng: np.random.Generator, clip: Clip, frames: int) -> tuple[Array, Array]:
-    """Root-relative joints (T, J, 3) and root path (T, 3) in world axes, at the model's rate, warped, scaled, mirrored."""
+    """Root-relative joints (T, J, 3) and root path (T, 3) in world axes, at the model's rate, warped, scaled,
+    mirrored."""
     last = len(clip.joints_world_m) - 1
     warp = rng.uniform(0.9, 1.1) if clip.dive else np.exp(rng.uniform(np.log(0.7), np.log(1.5)))
     at = np.arange(frames) * (clip.rate_hz / RATE_HZ * warp)
@@ -71,7 +72,8 @@ def _motion(rng: np.random.Generator, clip: Clip, frames: int) -> tuple[Array, A
 
 
 def interpolate(samples: Array, at: NDArray[np.floating]) -> Array:
-    """Catmull-Rom interpolation of `samples` (T, ...) at fractional indices `at` (n,), which stay inside 0..T-1."""
+    """Catmull-Rom interpolation of `samples` (T, ...) at fractional indices `at` (n,), which stay inside
+    0..T-1."""
     last = len(samples) - 1
     i = np.clip(np.floor(at).astype(int), 0, last - 1)
     t = (at - i).astype(np.float32).reshape(-1, *([1] * (samples.ndim - 1)))
@@ -82,7 +84,8 @@ def interpolate(samples: Array, at: NDArray[np.floating]) -> Array:
 
 
 def tumble(rng: np.random.Generator, joints: Array) -> Array:
-    """Root-relative motion (T, J, 3) turned about a fixed horizontal axis at up to 2.5 turns a second, from some frame on."""
+    """Root-relative motion (T, J, 3) turned about a fixed horizontal axis at up to 2.5 turns a second, from
+    some frame on."""
     frames = len(joints)
     rate = rng.uniform(-2.5, 2.5)
     start = rng.uniform(-0.5, 0.8) * frames
@@ -103,19 +106,22 @@ def _film(rng: np.random.Generator, root_path: Array) -> Array:
     return np.asarray(path, np.float32)
 
 
-def _crop(rng: np.random.Generator, rays: Array) -> Array:
-    """Keypoints (T, J, 2) in the crop of a tracker that follows the box with noise, bias and lag."""
+def _crop(rng: np.random.Generator, rays: Array) -> tuple[Array, Array]:
+    """Keypoints (T, J, 2) in the crop of a tracker that follows with noise, bias and lag, and the crops' `box`
+    (T, 3)."""
     centre, size = geo.keypoint_box(rays)
     height = geo.crop_height(size)
     scale = np.log(height) + rng.normal(0, 0.05) + rng.normal(0, 0.04, len(rays))
     noisy = np.concatenate([centre + rng.normal(0, 0.02, centre.shape) * height[:, None], scale[:, None]], 1)
     noisy[:, :2] += rng.normal(0, 0.03, 2) * height.mean()
     smooth = follow(noisy, position_gain=rng.uniform(0.25, 0.8))
-    return geo.normalise(rays, smooth[:, :2].astype(np.float32), np.exp(smooth[:, 2]).astype(np.float32))
+    box = np.concatenate([smooth[:, :2], np.exp(smooth[:, 2:])], 1).astype(np.float32)
+    return geo.normalise(rays, box[:, :2], box[:, 2]), box
 
 
 def follow(measured: NDArray[np.floating], position_gain: float) -> NDArray[np.float64]:
-    """Constant-velocity filter in its steady state (alpha-beta) over `measured` (T, k): what a Kalman tracker settles to."""
+    """Constant-velocity filter in its steady state (alpha-beta) over `measured` (T, k): what a Kalman tracker
+    settles to."""
     velocity_gain = position_gain**2 / (2 - position_gain)
     out = np.empty(measured.shape)
     state, velocity = measured[0].astype(float), np.zeros(measured.shape[1])
@@ -129,7 +135,8 @@ def follow(measured: NDArray[np.floating], position_gain: float) -> NDArray[np.f
 
 
 def _measure(rng: np.random.Generator, keypoints: Array) -> tuple[Array, Array]:
-    """Noisy keypoints (T, J, 2) and `missing` (T, J), measured at a camera's rate and interpolated to the model's."""
+    """Noisy keypoints (T, J, 2) and `missing` (T, J), measured at a camera's rate and interpolated to the
+    model's."""
     frames = len(keypoints)
     camera = float(rng.choice(CAMERA_RATES_HZ))
     step = max(1.0, RATE_HZ / camera)
@@ -167,7 +174,8 @@ def _swap_bursts(rng: np.random.Generator, keypoints: Array) -> Array:
 
 
 def _joint_bursts(rng: np.random.Generator, count: int) -> Array:
-    """`missing` (count, J): with probability 0.3 five joints in each frame, and short bursts of single joints."""
+    """`missing` (count, J): with probability 0.3 five joints in each frame, and short bursts of single
+    joints."""
     missing = np.zeros((count, J), np.float32)
     for _ in range(int(rng.poisson(count / 60))):
         start, length = int(rng.integers(count)), int(rng.integers(2, 25))
@@ -178,7 +186,8 @@ def _joint_bursts(rng: np.random.Generator, count: int) -> Array:
 
 
 def _drop(rng: np.random.Generator, missing: Array) -> tuple[Array, Array]:
-    """Frames lost (0 to 30 %, unseen or without a joint) and windows not yet full; the newest frame always stays seen."""
+    """Frames lost (0 to 30 %, unseen or without a joint) and windows not yet full; the newest frame always
+    stays seen."""
     frames = len(missing)
     seen = np.ones(frames, np.float32)
     if rng.random() < 0.5:

@@ -1,8 +1,8 @@
 """`backbone`: HRNet's heat maps and embedding from synthetic crops.
 
-Small pictures first, full size at the end. Heat maps dominate; the embedding is drawn to those of the frozen pose encoders
-of `lift` (pair and triplet loss, UniHPE stage 2) and decoded by both decoders, which follow at a small learning rate and
-keep rehearsing keypoints and joints. Start it from a `lift` run with `init_from`.
+Small pictures first, full size at the end. Heat maps dominate; the embedding is drawn to those of the frozen
+pose encoders of `lift` (pair and triplet loss, UniHPE stage 2) and decoded by both decoders, which follow at a
+small learning rate and keep rehearsing keypoints and joints. Start it from a `lift` run with `init_from`.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,8 @@ class Backbone:
         self.settings = settings
         lift_settings = lift.Settings()
         self.modules = lift.build_modules(lift_settings)
-        self.modules["hrnet"] = HRNet(settings.variant).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = HRNet(settings.variant)
+        self.modules["hrnet"] = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name in FROZEN:
             self.modules[name].requires_grad_(False)
         _, height, width, batch = settings.sizes[0]
@@ -92,7 +93,9 @@ class Backbone:
         cells = (batch.joints_px - (HEATMAP_STRIDE - 1) / 2) / HEATMAP_STRIDE
         heatmap = losses.heatmap_cross_entropy(logits, cells, batch.weight)
         with torch.no_grad():
-            noisy, confidence = poses.disturb(np.random.default_rng(), batch.keypoints.cpu().numpy())
+            noisy, confidence = poses.disturb(
+                np.random.default_rng(int(torch.randint(2**31, ()))), batch.keypoints.cpu().numpy()
+            )
             like = batch.keypoints
             e2 = m["pose2d_encoder"](
                 torch.from_numpy(noisy).to(like), torch.from_numpy(confidence).to(like), batch.box
@@ -150,15 +153,15 @@ def picture_figures(points_px: Any, joints_m: Any, crops: Crops) -> dict[str, fl
     box = (truth_px.max(1) - truth_px.min(1)).max(-1)
     torso = metrics.torso_length(truth_px)
     where = metrics.orientation(truth_m)
-    figures = {
-        "pck05_box": metrics.pck(points_px, truth_px, box, 0.05, weight),
-        "pck10_box": metrics.pck(points_px, truth_px, box, 0.1, weight),
-        "pck20_torso": metrics.pck(points_px, truth_px, torso, 0.2, weight),
-    }
-    for kind in ("upright", "side", "inverted"):
-        rows = where == kind
+    figures: dict[str, float] = {}
+    for kind in ("all", "upright", "side", "inverted"):
+        rows = (where == kind) | (kind == "all")
+        suffix = "" if kind == "all" else f"_{kind}"
         if rows.any():
-            figures[f"pck10_box_{kind}"] = metrics.pck(points_px[rows], truth_px[rows], box[rows], 0.1, weight[rows])
+            seen = (points_px[rows], truth_px[rows])
+            figures[f"pck05_box{suffix}"] = metrics.pck(*seen, box[rows], 0.05, weight[rows])
+            figures[f"pck10_box{suffix}"] = metrics.pck(*seen, box[rows], 0.1, weight[rows])
+            figures[f"pck20_torso{suffix}"] = metrics.pck(*seen, torso[rows], 0.2, weight[rows])
     figures["image_mpjpe_mm"] = metrics.mpjpe(joints_m, truth_m)
     figures["image_p_mpjpe_mm"] = metrics.p_mpjpe(joints_m, truth_m)
     figures["crops"] = float(len(truth_px))

@@ -1,7 +1,8 @@
 """`lift`: pose encoders and decoders from pose pairs alone, without pictures.
 
-UniHPE stage 1 (pair loss between keypoint and joint embeddings) together with the decoders: MLP by distance, diffusion by
-score matching, both from both embeddings. Encoders of 2D and 3D and both decoders are trained at once.
+UniHPE stage 1 (pair loss between keypoint and joint embeddings) together with the decoders: MLP by distance,
+diffusion by score matching, both from both embeddings. Encoders of 2D and 3D and both decoders are trained at
+once.
 """
 
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Settings:
     data_scale: float = 5.0
     joint_noise_m: float = 0.01
     dives: int = 150
+    stills: int = 20000
+    """Random gymnast poses in the bank."""
     validation: int = 1024
 
 
@@ -61,7 +64,8 @@ def build_modules(settings: Settings) -> nn.ModuleDict:
 
 
 def modality(kind: int, like: Tensor, borrowed: float = 0.0) -> Tensor:
-    """Modality tokens (B,); a share `borrowed` calls itself an image, so that this token is not new to the decoders later."""
+    """Modality tokens (B,); a share `borrowed` calls itself an image, so that this token is not new to the
+    decoders later."""
     token = torch.full((len(like),), kind, dtype=torch.int64, device=like.device)
     return torch.where(torch.rand(len(like), device=like.device) < borrowed, MODALITY_IMAGE, token)
 
@@ -74,8 +78,8 @@ class Lift:
     def __init__(self, settings: Settings, data: Data, seed: int) -> None:
         self.settings, self.seed = settings, seed
         self.modules = build_modules(settings)
-        self.bank = load_bank(data.mocap, validation=False, dives=settings.dives)
-        held_out = load_bank(data.mocap, validation=True, dives=max(1, settings.dives // 6), stills=2000)
+        self.bank = load_bank(data.mocap, False, settings.dives, settings.stills)
+        held_out = load_bank(data.mocap, True, max(1, settings.dives // 6), max(1, settings.stills // 10))
         self.held_out = sample_pairs(np.random.default_rng(VALIDATION_SEED), held_out, settings.validation)
         self.header: dict[str, Any] = {
             "data_scale": settings.data_scale,

@@ -1,8 +1,10 @@
-"""`temporal`: the masked pose model, first rebuilding masked sequences (stage I), then lifting keypoint streams (stage II).
+"""`temporal`: the masked pose model, first rebuilding masked sequences (stage I), then lifting keypoint
+streams (stage II).
 
-Stage II is the streaming form of ALGORITHMS 5: a random look-ahead per window, attention masks instead of padding, frames
-and joints lost. Windows are short at first and full at the end; a short one is exactly a full one whose older frames have
-not been seen, at a third of the cost. Only the sequence head is trained; the strided decoder stays as it is.
+Stage II is the streaming form of ALGORITHMS 5: a random look-ahead per window, attention masks instead of
+padding, frames and joints lost. Windows are short at first and full at the end; a short one is exactly a full
+one whose older frames have not been seen, at a third of the cost. Only the sequence head is trained; the
+strided decoder stays as it is.
 """
 
 from dataclasses import dataclass
@@ -55,8 +57,8 @@ class Temporal:
         mpm = MPM(layers=settings.layers, mlp_dropout=settings.dropout, dropout=settings.dropout)
         # The whole pre-training model is kept, so that one checkpoint serves both stages.
         self.modules = nn.ModuleDict({"pretraining": MaskedPoseModel(mpm, dropout=settings.dropout)})
-        self.bank = load_bank(data.mocap, validation=False, dives=settings.dives)
-        held_out = load_bank(data.mocap, validation=True, dives=max(1, settings.dives // 6), stills=10)
+        self.bank = load_bank(data.mocap, False, settings.dives, stills=10)
+        held_out = load_bank(data.mocap, True, max(1, settings.dives // 6), stills=10)
         rng = np.random.default_rng(VALIDATION_SEED)
         self.held_out = sample_windows(rng, held_out, settings.validation, WINDOW)
         self.header: dict[str, Any] = {
@@ -122,7 +124,8 @@ def _zeros(like: Tensor, *names: str) -> dict[str, Tensor]:
 
 
 def lift(mpm: MPM, batch: Windows, lookahead: Tensor) -> Tensor:
-    """Joints (B, T, J, 3) of windows of T <= 243 frames, which take the newest T places of the network's window."""
+    """Joints (B, T, J, 3) of windows of T <= 243 frames, which take the newest T places of the network's
+    window."""
     size, frames = batch.seen.shape
     features = mpm.encode_frame(batch.keypoints.flatten(0, 1), batch.missing.flatten(0, 1))
     features = torch.where(batch.seen[..., None] > 0.5, features.unflatten(0, (size, frames)), 0.0)
@@ -132,7 +135,8 @@ def lift(mpm: MPM, batch: Windows, lookahead: Tensor) -> Tensor:
 
 
 def frame_weights(lookahead: Tensor, frames: int) -> Tensor:
-    """Weights (B, T) of the frames: 1 at the wanted one, falling to 0.2 with e-folding distance 13 (ALGORITHMS 5.2)."""
+    """Weights (B, T) of the frames: 1 at the wanted one, falling to 0.2 with e-folding distance 13 (ALGORITHMS
+    5.2)."""
     wanted = frames - 1 - LOOKAHEAD_FRAMES.to(lookahead.device)[lookahead]
     distance = (torch.arange(frames, device=lookahead.device)[None] - wanted[:, None]).abs()
     return 0.2 + 0.8 * torch.exp(-distance / 13)
