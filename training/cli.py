@@ -25,9 +25,12 @@ MocapOption = Annotated[Path, typer.Option(help="Folder of motion capture files 
 WeightsOption = Annotated[Path, typer.Option(help="Folder of the shipped networks.")]
 
 
-def _fail(error: Exception) -> typer.Exit:
-    console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-    return typer.Exit(2)
+class Refused(typer.BadParameter):
+    """A command that cannot be carried out: one line, exit code 2, also under `posecast`, which prints the line."""
+
+    def format_message(self) -> str:
+        """The line."""
+        return self.message
 
 
 @train.command()
@@ -60,7 +63,7 @@ def train_command(
         recipe = build(name, tables.get("recipe", {}), Data(data, mocap), options.seed)
         figures = Trainer(recipe, options).run()
     except TrainingError as error:
-        raise _fail(error) from None
+        raise Refused(str(error)) from None
     except KeyboardInterrupt:
         console.print(f"stopped; go on with --resume --out {out or Path('runs') / name}")
         raise typer.Exit(130) from None
@@ -80,7 +83,7 @@ def export_command(
     try:
         rows = export_networks(name, runs, out, untrained)
     except TrainingError as error:
-        raise _fail(error) from None
+        raise Refused(str(error)) from None
     table = Table("network", "MB", "error torch to onnx", "error fp16 storage", "trained", title=str(out))
     for row in rows:
         table.add_row(row.network, f"{row.size / 1e6:.2f}", f"{row.error:.1e}", f"{row.error_fp16:.1e}", row.trained)
@@ -103,7 +106,7 @@ def evaluate_command(
     try:
         results = measure(name, Data(data, mocap), weights, limit)
     except TrainingError as error:
-        raise _fail(error) from None
+        raise Refused(str(error)) from None
     if as_json:
         typer.echo(json.dumps(results, indent=2))
         return
