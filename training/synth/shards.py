@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def write_shard(path: Path, samples: Iterable[tuple[str, bytes, dict[str, Any]]]
     The bytes depend on the samples alone: no times, users or modes of this machine enter the tar.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
+    beside = path.with_suffix(f".{os.getpid()}.part")  # two runs into one folder must not share a file
     count = 0
     with tarfile.open(beside, "w", format=tarfile.USTAR_FORMAT) as tar:
         for key, picture, label in samples:
