@@ -48,9 +48,11 @@ def train_command(
 ) -> None:
     """Train the networks of recipe NAME within a budget; checkpoints and logs go to the run folder."""
     from training.loop import Options, Trainer
-    from training.recipes import build
+    from training.recipes import NAMES, build
     from training.settings import Data, read_toml, typed
 
+    if name not in NAMES:
+        raise Refused(f"recipe {name!r} unknown; have {', '.join(NAMES)}")
     try:
         path = config or Path("configs/train") / f"{name}.toml"
         tables = read_toml(path)
