@@ -15,7 +15,7 @@ from pipeline.messages import End, Flowing, Health, Inbound, Public, decode, enc
 
 LIVE_QUEUE: Final = 16
 REPLAY_QUEUE: Final = 2
-_LINGER_MS: Final = 10_000
+_LINGER_MS: Final = 2_000
 _TURN_S: Final = 0.1
 """A blocked call returns to its caller this often, so that heartbeats go on and a stop is heard."""
 

@@ -53,6 +53,7 @@ class SourceInlet:
         self._config = config
         self._live = config.policy == "live"
         self._stop = stop
+        self._closed = threading.Event()
         self._source = open_source(uri, config)
         info = self._source.info
         slot_bytes = slot_bytes_for(info.width, info.height)
@@ -83,7 +84,7 @@ class SourceInlet:
 
     def close(self) -> None:
         """Stop decoding and let go of the source and the ring."""
-        self._stop.set()
+        self._closed.set()
         self._thread.join(self._config.source.timeout_s + 1)
         self._source.close()
         self._ring.close()
@@ -94,11 +95,11 @@ class SourceInlet:
         try:
             after_ns = self._ring.last_t_media_ns + round(1e9 / max(self._source.info.rate_hz, 1.0))
             resumed_ns = after_ns if seq else 0
-            for picture in self._source.pictures(start=seq, stop=self._stop.is_set, t_first_ns=resumed_ns):
+            for picture in self._source.pictures(start=seq, stop=self._told_to_stop, t_first_ns=resumed_ns):
                 t_media_ns = picture.t_media_ns
                 self._offer(Decoded(picture, seq, time.time_ns(), time.monotonic_ns()))
                 seq += 1
-                if self._stop.is_set():
+                if self._told_to_stop():
                     return
         except Exception as error:
             self._put(error)
@@ -106,6 +107,9 @@ class SourceInlet:
         self._put(
             End(stream=self._config.stream, seq=seq, t_media_ns=t_media_ns, t_capture_ns=time.time_ns())
         )
+
+    def _told_to_stop(self) -> bool:
+        return self._stop.is_set() or self._closed.is_set()
 
     def _offer(self, decoded: Decoded) -> None:
         if not self._live:
@@ -126,7 +130,7 @@ class SourceInlet:
             return
 
     def _put(self, item: Decoded | End | Exception) -> None:
-        while not self._stop.is_set():
+        while not self._told_to_stop():
             try:
                 self._decoded.put(item, timeout=_TURN_S)
                 return

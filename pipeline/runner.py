@@ -81,7 +81,6 @@ class PublicOutlet:
 
     def send(self, message: Inbound, alive: Callable[[], bool]) -> bool:
         """Publish on the message's topic."""
-        self.greet(alive)
         routed = self._publish.step(message) if isinstance(message, PoseFrame | Event | End) else []
         if isinstance(message, Health):
             routed = [self._publish.health(message)]
@@ -150,18 +149,25 @@ class Runner:
         self._stop = stop
 
     def run(self) -> bool:
-        """Loop. True if the stream ended, False if it was stopped."""
+        """Loop until told to stop. True if the stream had ended by then.
+
+        A stage whose stream ended keeps its sockets open until the whole run is over: a reader may not have taken
+        everything yet, and what lies in its queue can be lost when the writer disconnects.
+        """
         self._pulse.beat(self._dropped(), state="running", note=self._computation.note)
         while not self._stop.is_set():
             for message in self._inlet.receive(_WAIT_S):
                 if isinstance(message, End):
                     self._end(message)
+                    self._wait()
                     return True
                 self._handle(message)
-            if isinstance(self._outlet, PublicOutlet):
-                self._outlet.greet(self._alive)
             self._alive()
         return False
+
+    def _wait(self) -> None:
+        while self._alive():
+            self._stop.wait(_WAIT_S)
 
     def _handle(self, message: Any) -> None:
         if isinstance(message, Health):
@@ -186,6 +192,8 @@ class Runner:
             self._pulse.sent += self._outlet.send(message, self._alive)
 
     def _alive(self) -> bool:
+        if isinstance(self._outlet, PublicOutlet):
+            self._outlet.greet(lambda: not self._stop.is_set())
         self._pulse.beat(self._dropped())
         return not self._stop.is_set()
 

@@ -39,8 +39,8 @@ class Host:
     run_dir: Path
     cores: int
 
-    def session(self, contract: Contract, threads: int) -> Session:
-        """An engine for `contract`; `threads` unless the settings say otherwise."""
+    def session(self, contract: Contract, threads: int, hypotheses: int = 1) -> Session:
+        """An engine for `contract`, one subject at a time; `threads` unless the settings say otherwise."""
         engines = self.config.engines
         settings = EngineSettings(
             backend=engines.backend,
@@ -48,7 +48,7 @@ class Host:
             weights=engines.weights,
             threads=engines.threads or min(threads, self.cores),
         )
-        return open_session(contract, settings, self.cores)
+        return open_session(contract, settings, self.cores, axes={"B": 1, "H": hypotheses})
 
     def ring(self) -> Ring:
         """The ring of pictures, attached as its reader. It exists before the first `Frame` arrives."""

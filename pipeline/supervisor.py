@@ -161,8 +161,7 @@ class Supervisor:
             for child in self._children:
                 if not self._tend(child):
                     return
-            if all(child.process is not None and child.process.poll() == 0 for child in self._children):
-                self._listen()
+            if all(self._ended(row) for row in STAGES):
                 return
         self._outcome.stopped = True
 
@@ -203,7 +202,7 @@ class Supervisor:
         if child.process is None:
             return True
         code = child.process.poll()
-        if code == 0 or (code is None and not child.silent(self._outcome.health)):
+        if code is None and not child.silent(self._outcome.health):
             return True
         if code in _DELIBERATE:
             assert code is not None

@@ -64,6 +64,7 @@ class Worker:
         self._rows = rows
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._codes: list[int] = []
+        self._ended = False
         self.stop = threading.Event()
 
     def run(self) -> int:
@@ -74,10 +75,7 @@ class Worker:
         self._run_stage(self._rows[0])
         for thread in threads:
             thread.join()
-        if self.stop.is_set():
-            self._context.destroy(linger=0)
-        else:
-            self._context.term()
+        self._context.destroy(linger=None if self._ended else 0)
         return max(self._codes)
 
     def _run_stage(self, row: Stage) -> None:
@@ -103,7 +101,7 @@ class Worker:
         with contextlib.ExitStack() as stack:
             inlet, computation = self._inlet(row, stack)
             outlet = self._outlet(row, stack)
-            Runner(row.name, computation, inlet, outlet, pulse, self.stop).run()
+            self._ended = Runner(row.name, computation, inlet, outlet, pulse, self.stop).run()
 
     def _inlet(self, row: Stage, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
         config = self._order.config

@@ -81,4 +81,5 @@ def build(host: Host) -> Decode:
     settings = host.config.decode
     contract = MLP_DECODER if settings.decoder == "mlp" else DIFFUSION_DECODER
     keypoint_encoder = host.session(POSE2D_ENCODER, threads=1) if settings.source == "keypoints" else None
-    return Decode(host.session(contract, threads=1), keypoint_encoder, settings.hypotheses)
+    decoder = host.session(contract, threads=1, hypotheses=settings.hypotheses)
+    return Decode(decoder, keypoint_encoder, settings.hypotheses)
