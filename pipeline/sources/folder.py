@@ -97,9 +97,12 @@ def _size_of(file: Path) -> tuple[int, int]:
     try:
         with av.open(f"file:{file}", options={"analyzeduration": "0"}) as container:
             context = container.streams.video[0].codec_context
-            return int(context.width), int(context.height)
+            size = int(context.width), int(context.height)
     except (av.error.FFmpegError, IndexError) as error:
         raise _unreadable(file) from error
+    if 0 in size:
+        raise _unreadable(file)
+    return size
 
 
 def _decoded(file: Path) -> Picture:

@@ -1,5 +1,6 @@
 """One opened container: FFmpeg's answer to an address, its video frames, and its failures in words for people."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -53,8 +54,10 @@ class Opened:
 
     def _is_live(self, uri: str) -> bool:
         scheme = scheme_of(uri)
-        endless = scheme in ("http", "https") and self._container.duration is None
-        return scheme in _LIVE_SCHEMES or device_of(uri) is not None or endless
+        if scheme in ("http", "https"):  # what says neither how long nor how large it is does not end by itself
+            is_hls = "hls" in self._container.format.name
+            return self._container.duration is None and (is_hls or self._container.size <= 0)
+        return scheme in _LIVE_SCHEMES or device_of(uri) is not None
 
     def _set_threads(self, count: int) -> None:
         self._stream.codec_context.thread_count = count
@@ -142,10 +145,14 @@ def _open(uri: str, settings: Settings) -> av.container.InputContainer:
     # Without "file:" a colon in a file's name would read as a protocol.
     address = device or (uri if scheme else f"file:{uri}")
     timeout = (settings.timeout_s, settings.timeout_s)
+    began = time.monotonic()
     try:
         return av.open(address, format="v4l2" if device else None, options=options, timeout=timeout)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"{masked(uri)}: {_reason(error, uri, settings)}") from None
+        # Some protocols report their time-out as broken data.
+        is_late = bool(scheme) and time.monotonic() - began > 0.95 * settings.timeout_s
+        reason = _LATE.format(timeout_s=settings.timeout_s) if is_late else _reason(error, uri)
+        raise SourceError(f"{masked(uri)}: {reason}") from None
 
 
 def _video_of(container: av.container.InputContainer, name: str) -> av.VideoStream:
@@ -159,16 +166,16 @@ def _video_of(container: av.container.InputContainer, name: str) -> av.VideoStre
     return stream
 
 
-def _reason(error: Exception, uri: str, settings: Settings) -> str:
+def _reason(error: Exception, uri: str) -> str:
     if isinstance(error, av.error.FileNotFoundError):
         return _missing(uri)
     if isinstance(error, av.error.InvalidDataError | av.error.EOFError):
         return _unreadable(uri)
     for kinds, reason in _REASONS:
         if isinstance(error, kinds):
-            return reason.format(timeout_s=settings.timeout_s)
+            return reason
     text = error.strerror if isinstance(error, OSError | av.error.FFmpegError) else type(error).__name__
-    remedy = "check host name and network" if scheme_of(uri) else "check that ffplay can show it"
+    remedy = "check address, host name and network" if scheme_of(uri) else "check that ffplay can show it"
     return f"cannot be opened ({text}); {remedy}"
 
 
@@ -187,6 +194,7 @@ def _unreadable(uri: str) -> str:
     return "not a video that can be read, or cut off before its index was written; check that ffplay can show it"
 
 
+_LATE: Final = "no answer within {timeout_s:g} s; check the network, or raise source.timeout_s"
 _REASONS: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
     (
         (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
@@ -195,10 +203,7 @@ _REASONS: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
     ((av.error.HTTPNotFoundError,), "the server has no such stream (404); check the path of the address"),
     ((av.error.HTTPError,), "the server refuses; check the address in a browser or with ffplay"),
     ((av.error.ConnectionRefusedError,), "connection refused; check host and port, and that the camera is on"),
-    (
-        (av.error.ExitError, av.error.TimeoutError),
-        "no answer within {timeout_s:g} s; check the network, or raise source.timeout_s",
-    ),
+    ((av.error.ExitError, av.error.TimeoutError), "no answer; check address and network"),
     ((av.error.PermissionError,), "may not be read; check its permissions"),
     (
         (av.error.ProtocolNotFoundError,),
