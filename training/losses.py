@@ -66,10 +66,16 @@ class Temperature(nn.Module):
         return self.log_scale.clamp(max=self.log_largest).exp()
 
 
+def cosines(a: Tensor, b: Tensor) -> Tensor:
+    """Cosine of every row of `a` (B, D) with every row of `b`, (B, B), in single precision also under autocast."""
+    with torch.autocast(a.device.type, enabled=False):
+        return F.normalize(a.float(), dim=-1) @ F.normalize(b.float(), dim=-1).T
+
+
 def pair_loss(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
     """Symmetrised InfoNCE between embeddings (B, D) of the same B poses seen two ways; rows are normalised
     here."""
-    logits = scale * F.normalize(a.float(), dim=-1) @ F.normalize(b.float(), dim=-1).T
+    logits = scale * cosines(a, b)
     truth = torch.arange(len(a), device=a.device)
     return (F.cross_entropy(logits, truth) + F.cross_entropy(logits.T, truth)) / 2
 
@@ -108,11 +114,10 @@ def triplet_loss(
     batch = len(x1)
     second, third = indices if indices is not None else triplet_indices(batch)
     second, third = second.to(x1.device), third.to(x1.device)
-    n1, n2, n3 = (F.normalize(x.float(), dim=-1) for x in (x1, x2, x3))
     rows = torch.arange(batch, device=x1.device)[:, None]
-    a = (n1 @ n2.T)[rows, second]
-    b = (n1 @ n3.T)[rows, third]
-    c = (n2 @ n3.T)[second, third]
+    a = cosines(x1, x2)[rows, second]
+    b = cosines(x1, x3)[rows, third]
+    c = cosines(x2, x3)[second, third]
     logits = scale * largest_eigenvalue(a, b, c)
     false_negative = (second == rows) & (third == rows)
     false_negative[:, 0] = False

@@ -36,6 +36,15 @@ def test_gradient_is_finite_for_parallel_embeddings():
     assert torch.isfinite(x.grad).all()
 
 
+def test_gradient_is_finite_for_near_embeddings_under_autocast():
+    base = torch.randn(1, 64)
+    x = (base + 1e-3 * torch.randn(8, 64)).requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = losses.triplet_loss(x, base.expand(8, 64), x.detach(), torch.tensor(14.0))
+        (loss + losses.pair_loss(x, x.detach(), torch.tensor(14.0))).backward()
+    assert torch.isfinite(x.grad).all()
+
+
 def test_index_table_has_the_positive_in_column_zero_and_permutations_after():
     second, third = losses.triplet_indices(12)
     rows = torch.arange(12)
