@@ -5,7 +5,7 @@ The reader binds and the writer connects, so a writer keeps what it could not ye
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -90,24 +90,28 @@ class Outbox:
 
 
 class PublicSocket:
-    """The only socket that faces the network: XPUB, so that subscriptions are seen and answered."""
+    """The only socket that faces the network: XPUB, so that subscriptions are seen and answered.
+
+    Subscriptions take effect when they are read here, not before: a greeting sent then is a subscriber's first message.
+    """
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, *, queue: int, lossless: bool) -> None:
         self._socket = context.socket(zmq.XPUB)
-        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+        self._socket.setsockopt(zmq.XPUB_MANUAL, 1)
         self._socket.setsockopt(zmq.XPUB_NODROP, int(lossless))
         self._socket.sndhwm = queue
         self._socket.linger = _LINGER_MS
         self._socket.bind(address)
 
-    def subscriptions(self) -> list[str]:
-        """Topics newly subscribed to since the last call."""
-        topics = []
+    def subscriptions(self) -> Iterator[str]:
+        """Topics subscribed to since the last call, one after the other; what is sent between reaches the subscriber."""
         while self._socket.poll(0):
-            data = self._socket.recv()
-            if data[:1] == b"\x01":
-                topics.append(data[1:].decode("utf-8", "replace"))
-        return topics
+            kind, topic = (data := self._socket.recv())[:1], data[1:]
+            if kind == b"\x01":
+                self._socket.setsockopt(zmq.SUBSCRIBE, topic)
+                yield topic.decode("utf-8", "replace")
+            elif kind == b"\x00":
+                self._socket.setsockopt(zmq.UNSUBSCRIBE, topic)
 
     def send(self, topic: str, payload: bytes, alive: Callable[[], bool]) -> bool:
         """Publish; a slow subscriber loses its own messages, or is waited for when the socket is lossless."""

@@ -211,7 +211,7 @@ def _squeezed(plane: Bytes, size_px: int) -> Bytes:
     while min(plane.shape) >= 2 * size_px:
         odd_y, odd_x = plane.shape[0] % 2, plane.shape[1] % 2
         if odd_x or odd_y:
-            plane = extended(plane, odd_x, odd_y, cv2.BORDER_REPLICATE)
+            plane = extended(plane, odd_x, odd_y)
         plane = halved(plane, 2, 2)
         extent_y, extent_x = extent_y / 2, extent_x / 2
     # The picture ends at `extent`, up to a pixel before the padded plane does; what lies beyond is cut off.

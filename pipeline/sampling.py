@@ -32,39 +32,45 @@ class Sampling:
     is_inside: bool
 
     def warp(self, plane: Bytes) -> Bytes:
-        """The plane's part of the crop (height, width); what lies outside repeats the plane's edge."""
+        """The plane's part of the crop (height, width). Where `covered` is 0 it means nothing."""
         region = plane[self.top : self.bottom, self.left : self.right]
         if region.strides[1] != 1:
             region = np.ascontiguousarray(region)
-        return self._warped(region, cv2.BORDER_REPLICATE)
-
-    def covered(self) -> Bytes:
-        """255 where the crop lies on the plane, 0 outside (height, width)."""
-        rows = min(self.bottom, self.shape[0]) - self.top
-        columns = min(self.right, self.shape[1]) - self.left
-        coverage = self._warped(np.full((rows, columns), 255, np.uint8), cv2.BORDER_CONSTANT)
-        return cast(Bytes, np.where(coverage > 127, 255, 0).astype(np.uint8))
-
-    def _warped(self, region: Bytes, border: int) -> Bytes:
-        region = self._shrunk(region, border)
+        region = self._shrunk(region)
+        # One sample more repeats the edge for the half pixel beyond the outermost centres. OpenCV could repeat it for
+        # ever, at three times the price.
+        rim = 0 if self.is_inside else 1
+        if rim:
+            region = cast(Bytes, cv2.copyMakeBorder(region, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
         # The centre of a shrunk pixel is the centre of the step_x * step_y block it was averaged from.
         step_x, step_y = self.steps
         region_from_plane = np.array(
             [
-                [1 / step_x, 0, (0.5 - self.left) / step_x - 0.5],
-                [0, 1 / step_y, (0.5 - self.top) / step_y - 0.5],
+                [1 / step_x, 0, (0.5 - self.left) / step_x - 0.5 + rim],
+                [0, 1 / step_y, (0.5 - self.top) / step_y - 0.5 + rim],
                 [0, 0, 1],
             ]
         )
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         matrix = region_from_plane @ self.plane_from_crop
-        return cast(Bytes, cv2.warpPerspective(region, matrix, self.size, flags=flags, borderMode=border))
+        return cast(
+            Bytes, cv2.warpPerspective(region, matrix, self.size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        )
 
-    def _shrunk(self, region: Bytes, border: int) -> Bytes:
+    def covered(self) -> Bytes:
+        """1 where the crop lies on the plane, 0 outside and beyond the horizon (height, width)."""
+        rows, columns = self.shape
+        edges = np.array([[1, 0, 0.5], [0, 1, 0.5], [-1, 0, columns - 0.5], [0, -1, rows - 0.5], [0, 0, 1]])
+        u, v = np.arange(self.size[0]), np.arange(self.size[1])[:, None]
+        inside = np.ones((self.size[1], self.size[0]), np.bool_)
+        for a, b, c in edges @ self.plane_from_crop:  # each edge is a straight line in the crop too
+            inside &= a * u >= -(b * v + c)
+        return cast(Bytes, inside.view(np.uint8))
+
+    def _shrunk(self, region: Bytes) -> Bytes:
         beyond_x = self.right - self.left - region.shape[1]
         beyond_y = self.bottom - self.top - region.shape[0]
         if beyond_x or beyond_y:
-            region = extended(region, beyond_x, beyond_y, border)
+            region = extended(region, beyond_x, beyond_y)
         step_x, step_y = self.steps
         while step_x > 1 or step_y > 1:
             by_x, by_y = 1 + (step_x > 1), 1 + (step_y > 1)
@@ -113,9 +119,9 @@ def _power_of_two(pitch: float) -> int:
     return step
 
 
-def extended(region: Bytes, right: int, bottom: int, border: int) -> Bytes:
-    """The plane with `right` columns and `bottom` rows more, by OpenCV's border rule (constant means 0)."""
-    return cast(Bytes, cv2.copyMakeBorder(region, 0, bottom, 0, right, border, value=0))
+def extended(region: Bytes, right: int, bottom: int) -> Bytes:
+    """The plane with `right` columns and `bottom` rows more, which repeat its edge."""
+    return cast(Bytes, cv2.copyMakeBorder(region, 0, bottom, 0, right, cv2.BORDER_REPLICATE))
 
 
 def halved(region: Bytes, by_x: int, by_y: int) -> Bytes:

@@ -31,7 +31,7 @@ def test_late_subscriber_is_greeted_first() -> None:
             assert topic == b"pose/main"
             assert isinstance(hello, Hello)
             assert hello.joint_names == JOINT_NAMES
-            assert hello.units["joints_root_m"]
+            assert hello.units["_m"] == "metres"
             assert late.poll(5000)
             pose = decode_public(late.recv_multipart()[1])
             assert isinstance(pose, PoseFrame)

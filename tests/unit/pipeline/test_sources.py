@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline import config
 from pipeline.errors import SourceError
@@ -222,6 +223,17 @@ def test_images_of_two_sizes_are_refused_by_name(tmp_path) -> None:
     images(folder, ["10.jpg"], (64, 48))
     with pytest.raises(SourceError, match=r"10\.jpg: is 64x48 but the first image is 131x97; keep"):
         opened(folder)
+
+
+def test_a_photographs_orientation_is_obeyed(tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned clockwise by a quarter
+    Image.fromarray(numbered(5)).save(tmp_path / "1.jpg", exif=exif, quality=95)
+    source = opened(tmp_path)
+    picture = next(iter(source.pictures()))
+    assert source.info.rotation_deg == 90
+    assert (source.info.width, source.info.height) == (HEIGHT, WIDTH)
+    assert error(shown(picture), np.rot90(numbered(5), -1)) < 6
 
 
 def test_an_unreadable_image_is_refused_by_name(tmp_path) -> None:
