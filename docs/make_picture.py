@@ -26,7 +26,10 @@ def main() -> None:
     """Write the picture."""
     poses = Poses.read(Path(sys.argv[1]) / "poses.npz")
     tracked = np.flatnonzero(poses.tracked)
-    chosen = {int(poses.seq[at]): poses.box_img_px[at] for at in tracked[np.linspace(8, len(tracked) - 8, MOMENTS).astype(int)]}
+    chosen = {
+        int(poses.seq[at]): poses.box_img_px[at]
+        for at in tracked[np.linspace(8, len(tracked) - 8, MOMENTS).astype(int)]
+    }
     overlay = Overlay(poses)
     tiles = []
     source = open_source(str(SAMPLE), Config())

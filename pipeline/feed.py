@@ -13,11 +13,13 @@ from pipeline.config import Config
 from pipeline.messages import End, Flowing, Frame
 from pipeline.picture import Picture
 from pipeline.ring import Ring, slot_bytes_for
-from pipeline.sources import open_source
+from pipeline.sources import Source, open_source
 from pipeline.stages.capture import Capture
 
 _DECODED_AHEAD: Final = 2
 _TURN_S: Final = 0.05
+_JOIN_S: Final = 1.0
+"""The thread lets go of a closed source by itself; there is no need to wait for a camera's time-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,16 @@ class Decoded:
 class CaptureComputation:
     """`Capture` as the runner calls it."""
 
-    def __init__(self, capture: Capture, note: str) -> None:
+    def __init__(self, capture: Capture, source: Source) -> None:
         self._capture = capture
-        self.note = note
+        self._source = source
+
+    @property
+    def note(self) -> str:
+        """The source in a line, with what went wrong without ending it."""
+        reconnects = self._source.reconnects
+        again = [f"reconnected {reconnects} times"] if reconnects else []
+        return "; ".join([self._source.info.describe(), *again, *self._source.notes])
 
     def step(self, decoded: Decoded) -> Iterable[Frame]:
         """The picture goes into the ring, its message on."""
@@ -58,7 +67,7 @@ class SourceInlet:
         info = self._source.info
         slot_bytes = slot_bytes_for(info.width, info.height)
         self._ring = Ring.reopen(ring_path, config.capture.ring_slots, slot_bytes)
-        self.computation = CaptureComputation(Capture(config, self._ring, info), info.describe())
+        self.computation = CaptureComputation(Capture(config, self._ring, info), self._source)
         self.dropped: Counter[str] = Counter()
         self._decoded: queue.Queue[Decoded | End | Exception] = queue.Queue(_DECODED_AHEAD)
         self._waiting: Decoded | None = None
@@ -85,8 +94,8 @@ class SourceInlet:
     def close(self) -> None:
         """Stop decoding and let go of the source and the ring."""
         self._closed.set()
-        self._thread.join(self._config.source.timeout_s + 1)
         self._source.close()
+        self._thread.join(_JOIN_S)
         self._ring.close()
 
     def _decode(self) -> None:
@@ -104,9 +113,7 @@ class SourceInlet:
         except Exception as error:
             self._put(error)
             return
-        self._put(
-            End(stream=self._config.stream, seq=seq, t_media_ns=t_media_ns, t_capture_ns=time.time_ns())
-        )
+        self._put(End(stream=self._config.stream, seq=seq, t_media_ns=t_media_ns, t_capture_ns=time.time_ns()))
 
     def _told_to_stop(self) -> bool:
         return self._stop.is_set() or self._closed.is_set()

@@ -29,9 +29,7 @@ def run_live(config: Config, uri: str, seconds: float, console: Console, errors:
         return _watched(config, uri, seconds, show, errors)
 
 
-def _watched(
-    config: Config, uri: str, seconds: float, on_health: Callable[[Health], None], errors: Console
-) -> int:
+def _watched(config: Config, uri: str, seconds: float, on_health: Callable[[Health], None], errors: Console) -> int:
     supervisor = Supervisor(config, uri, on_health)
     timer = threading.Timer(seconds, supervisor.stop) if seconds > 0 else None
     if timer is not None:

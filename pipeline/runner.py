@@ -17,6 +17,7 @@ import psutil
 
 from pipeline.bus import Outbox, PublicSocket
 from pipeline.messages import End, Event, Flowing, Health, Inbound, Latency, PoseFrame, Stamp
+from pipeline.stage import Computation
 from pipeline.stages.publish import Publish
 
 BEAT_S: Final = 0.5
@@ -40,20 +41,6 @@ class Outlet(Protocol):
 
     def send(self, message: Any, alive: Callable[[], bool]) -> bool:
         """Hand on one message; False if it was dropped."""
-        ...
-
-
-class Computation(Protocol):
-    """`pipeline.stage.Compute`, for any kind of input."""
-
-    note: str
-
-    def step(self, message: Any) -> Iterable[Flowing]:
-        """Messages that follow from one message."""
-        ...
-
-    def flush(self) -> Iterable[Flowing]:
-        """What is held back when the stream ends."""
         ...
 
 
@@ -109,7 +96,7 @@ class Pulse:
         """One message was computed in this time."""
         self._steps.append(seconds * 1e3)
 
-    def beat(self, dropped: Counter[str], **changes: object) -> None:
+    def beat(self, dropped: Counter[str], note: str = "", **changes: object) -> None:
         """Send a heartbeat if one is due, or at once if the state changes."""
         now = time.monotonic()
         if now < self._due and not changes:
@@ -124,6 +111,7 @@ class Pulse:
             dropped={cause: count for cause, count in dropped.items() if count},
             step=Latency(float(p50_ms), float(p99_ms)),
             rss_bytes=self._process.memory_info().rss,
+            note=note,
             **changes,
         )
         self._control.send(self._health, lambda: True)
@@ -154,7 +142,7 @@ class Runner:
         A stage whose stream ended keeps its sockets open until the whole run is over: a reader may not have taken
         everything yet, and what lies in its queue can be lost when the writer disconnects.
         """
-        self._pulse.beat(self._dropped(), state="running", note=self._computation.note)
+        self._pulse.beat(self._dropped(), self._computation.note, state="running")
         while not self._stop.is_set():
             for message in self._inlet.receive(_WAIT_S):
                 if isinstance(message, End):
@@ -183,7 +171,7 @@ class Runner:
     def _end(self, end: End) -> None:
         self._send(list(self._computation.flush()), time.monotonic_ns())
         self._outlet.send(end, self._alive)
-        self._pulse.beat(self._dropped(), state="ended")
+        self._pulse.beat(self._dropped(), self._computation.note, state="ended")
 
     def _send(self, results: Iterable[Flowing], started_ns: int) -> None:
         for result in results:
@@ -194,7 +182,7 @@ class Runner:
     def _alive(self) -> bool:
         if isinstance(self._outlet, PublicOutlet):
             self._outlet.greet(lambda: not self._stop.is_set())
-        self._pulse.beat(self._dropped())
+        self._pulse.beat(self._dropped(), self._computation.note)
         return not self._stop.is_set()
 
     def _dropped(self) -> Counter[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from engines.contracts import Contract
 from engines.session import EngineSettings, Session, open_session
@@ -17,12 +17,15 @@ def ring_path(run_dir: Path) -> Path:
     return run_dir / "ring"
 
 
-class Compute(Protocol):
-    """A stage's computation: no socket, no clock, no file. `note` says in a line what it runs on."""
+class Computation(Protocol):
+    """A stage's computation: no socket, no clock, no file. Its input is what its inlet gives."""
 
-    note: str
+    @property
+    def note(self) -> str:
+        """In a line, what the stage runs on."""
+        ...
 
-    def step(self, message: Flowing) -> Iterable[Flowing]:
+    def step(self, message: Any) -> Iterable[Flowing]:
         """Messages that follow from one message, in order; often none or one."""
         ...
 

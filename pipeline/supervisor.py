@@ -234,9 +234,7 @@ class Supervisor:
         outbox = Outbox(self._context, endpoint(self.run_dir, row.name), queue=LIVE_QUEUE, blocking=False)
         capture = self._outcome.health.get(stage("capture").name)
         seq = capture.sent if capture is not None else 0
-        outbox.send(
-            End(stream=self._config.stream, seq=seq, t_media_ns=0, t_capture_ns=time.time_ns()), lambda: True
-        )
+        outbox.send(End(stream=self._config.stream, seq=seq, t_media_ns=0, t_capture_ns=time.time_ns()), lambda: True)
         outbox.close()
 
     def _give_up(self, code: int, line: str) -> bool:

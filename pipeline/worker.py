@@ -1,6 +1,6 @@
 """A process of the run: builds the stages that share it and runs each in its loop. Started by the supervisor alone.
 
-    python -m pipeline.worker RUN_DIR PROCESS
+python -m pipeline.worker RUN_DIR PROCESS
 """
 
 import contextlib
@@ -26,8 +26,8 @@ from pipeline.bus import LIVE_QUEUE, REPLAY_QUEUE, Inbox, Outbox, PublicSocket, 
 from pipeline.config import Config
 from pipeline.errors import PosecastError
 from pipeline.feed import SourceInlet
-from pipeline.runner import Computation, Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner
-from pipeline.stage import Host, ring_path
+from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner
+from pipeline.stage import Computation, Host, ring_path
 from pipeline.stages.publish import Publish
 from pipeline.topology import STAGES, Stage, reader_of
 

@@ -23,16 +23,16 @@ COMMAND = [sys.executable, "-m", "pipeline.cli"]
 
 def require_weights() -> None:
     """Skip, by name, where the networks are not there."""
-    missing = [contract.network for contract in SHIPPED if not (ROOT / "weights" / f"{contract.network}.onnx").is_file()]
+    missing = [
+        contract.network for contract in SHIPPED if not (ROOT / "weights" / f"{contract.network}.onnx").is_file()
+    ]
     if missing:
         pytest.skip(f"needs weights/{missing[0]}.onnx")
 
 
 def posecast(*arguments: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=timeout_s
-    )
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=timeout_s)
 
 
 @contextlib.contextmanager

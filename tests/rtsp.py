@@ -17,7 +17,10 @@ _PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.reposit
 
 def require_gstreamer() -> None:
     """Skip, with the reason, where GStreamer's RTSP server is missing."""
-    if not Path(SYSTEM_PYTHON).exists() or subprocess.run([SYSTEM_PYTHON, "-c", _PROBE], capture_output=True).returncode:
+    if (
+        not Path(SYSTEM_PYTHON).exists()
+        or subprocess.run([SYSTEM_PYTHON, "-c", _PROBE], capture_output=True).returncode
+    ):
         pytest.skip("needs GStreamer's RTSP server for the system's Python (see .ci/run for the Debian packages)")
 
 

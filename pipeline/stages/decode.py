@@ -51,7 +51,11 @@ class Decode:
 
     def _poses(self, observation: Observation) -> Array:
         embedding, modality = self._embedding(observation)
-        inputs: dict[str, npt.NDArray[Any]] = {"embedding": embedding, "modality": np.array([modality], np.int64), "box": _NO_BOX}
+        inputs: dict[str, npt.NDArray[Any]] = {
+            "embedding": embedding,
+            "modality": np.array([modality], np.int64),
+            "box": _NO_BOX,
+        }
         if self._decoder.contract is DIFFUSION_DECODER:
             inputs["noise"] = self._noise(observation.subject)
         joints = self._decoder.run(inputs)["joints"]

@@ -7,7 +7,7 @@ import msgpack
 import numpy as np
 import pytest
 
-from engines.skeleton import J, PARENTS
+from engines.skeleton import PARENTS, J
 from tests.posecast import SAMPLE, left_behind, posecast, require_weights
 
 pytestmark = pytest.mark.slow

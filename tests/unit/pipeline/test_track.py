@@ -1,0 +1,160 @@
+"""Finding, following, coasting, losing and finding again; no subject is said as data; an overtaken reader counts it."""
+
+import numpy as np
+import pytest
+
+from engines.codecs import theta_of_box, window_of_picture
+from engines.contracts import CROP_H, CROP_W, STN, STN_PX
+from pipeline import config
+from pipeline.messages import Frame, Track
+from pipeline.picture import Picture
+from pipeline.ring import Ring, slot_bytes_for
+from pipeline.sources import SourceInfo
+from pipeline.stages.capture import Capture
+from pipeline.stages.track import Tracker
+
+WIDTH, HEIGHT, RATE_HZ = 640, 360, 50.0
+SIDE = 40
+
+
+class Bright:
+    """A detector that finds the bright square of these pictures; what it sees is the real window, cut for it."""
+
+    contract = STN
+    device = "bright square"
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def run(self, inputs):
+        self.looks += 1
+        bright = inputs["picture"][0].mean(axis=-1) > 150
+        if not bright.any():
+            return {"theta": np.array([[0.5, 0.5, 0, 0]], np.float32), "presence": np.array([[0.02]], np.float32)}
+        y, x = np.nonzero(bright)
+        box = (x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5)
+        theta = theta_of_box(box, window_of_picture(STN_PX, STN_PX))
+        return {"theta": theta[None].astype(np.float32), "presence": np.array([[0.95]], np.float32)}
+
+
+def picture(centre: tuple[float, float] | None, t_s: float) -> Picture:
+    luma = np.full((HEIGHT, WIDTH), 40, np.uint8)
+    if centre is not None:
+        u, v = round(centre[0]), round(centre[1])
+        luma[max(0, v - SIDE) : max(0, v + SIDE), max(0, u - SIDE // 2) : max(0, u + SIDE // 2)] = 230
+    chroma = np.full((HEIGHT // 2, WIDTH // 2), 128, np.uint8)
+    return Picture((luma, chroma, chroma), "yuv420p", t_media_ns=round(t_s * 1e9))
+
+
+class Stand:
+    """Capture and track on one ring, without processes."""
+
+    def __init__(self, tmp_path, slots: int = 6) -> None:
+        self.settings = config.Config()
+        self.ring = Ring.create(tmp_path / "ring", slots, slot_bytes_for(WIDTH, HEIGHT))
+        info = SourceInfo("test", WIDTH, HEIGHT, RATE_HZ, 0, False, None)
+        self.capture = Capture(self.settings, self.ring, info)
+        self.seq = -1
+        self.tracker = self.fresh(None)
+
+    def fresh(self, ring: Ring | None) -> Tracker:
+        return Tracker(self.settings.track, Bright(), lambda: self.ring, ring)
+
+    def frame(self, centre: tuple[float, float] | None) -> Frame:
+        self.seq += 1
+        return self.capture.step(picture(centre, self.seq / RATE_HZ), self.seq, 0)
+
+    def track(self, centre: tuple[float, float] | None) -> Track:
+        (track,) = self.tracker.step(self.frame(centre))
+        return track
+
+
+@pytest.fixture
+def stand(tmp_path):
+    made = Stand(tmp_path)
+    yield made
+    made.ring.close()
+
+
+def middle(track: Track) -> tuple[float, float]:
+    left, top, right, bottom = track.box_img_px
+    return (left + right) / 2, (top + bottom) / 2
+
+
+def test_nobody_is_said_as_data(stand) -> None:
+    track = stand.track(None)
+    assert (track.state, track.subject, track.box_img_px, track.crop) == ("none", 0, None, None)
+
+
+def test_found_followed_and_cut(stand) -> None:
+    states = []
+    for step in range(30):
+        centre = (100 + 8 * step, 100 + 4 * step)
+        track = stand.track(centre)
+        states.append(track.state)
+        assert middle(track) == pytest.approx(centre, abs=6)
+        crop = np.frombuffer(track.crop, np.uint8).reshape(CROP_H, CROP_W, 3)
+        assert crop[CROP_H // 2, CROP_W // 2].mean() > 150
+        assert crop[2, 2].mean() < 100
+    assert states == ["acquired"] + ["followed"] * 29
+    assert track.subject == 1
+
+
+def test_coasts_through_a_short_loss_at_its_velocity(stand) -> None:
+    for step in range(25):
+        stand.track((100 + 6 * step, 150))
+    coasted = [stand.track(None) for _ in range(10)]
+    assert {track.state for track in coasted} == {"coasted"}
+    assert middle(coasted[-1])[0] == pytest.approx(100 + 6 * 34, abs=15)
+    assert stand.track((100 + 6 * 35, 150)).state == "followed"
+
+
+def test_lost_for_long_is_given_up_and_the_next_is_another(stand) -> None:
+    for _ in range(10):
+        stand.track((200, 150))
+    states = [stand.track(None).state for _ in range(30)]
+    assert states[0] == "coasted"
+    assert states[-1] == "none"
+    assert states.count("coasted") <= 0.4 * RATE_HZ + 1
+    again = stand.track((500, 200))
+    assert (again.state, again.subject) == ("acquired", 2)
+
+
+def test_looks_once_a_frame_while_following(stand) -> None:
+    for _ in range(5):
+        stand.track((200, 150))
+    detector = stand.tracker._session
+    before = detector.looks
+    for _ in range(20):
+        stand.track((200, 150))
+    assert detector.looks - before == 20
+
+
+def test_overtaken_reader_counts_and_goes_on(stand) -> None:
+    stale = stand.frame((200, 150))
+    for _ in range(8):
+        newest = stand.frame((200, 150))
+    assert list(stand.tracker.step(stale)) == []
+    assert stand.tracker.dropped["overrun"] == 1
+    (track,) = stand.tracker.step(newest)
+    assert track.state == "acquired"
+
+
+def test_restarted_reader_releases_what_died_with_the_former_one(stand) -> None:
+    for _ in range(6):
+        stand.frame((200, 150))
+    assert not stand.ring.writable()
+    stand.tracker = stand.fresh(stand.ring)
+    assert stand.ring.writable()
+    assert stand.tracker.dropped["restart"] == 6
+    assert stand.track((200, 150)).state == "acquired"
+
+
+def test_drifted_box_is_left_for_the_subject_elsewhere(stand) -> None:
+    """Something bright keeps the search window busy while the larger subject stands elsewhere in the picture."""
+    for _ in range(3):
+        stand.track((100, 100))
+    assert stand.tracker._suspicions == 0
+    for _ in range(120):
+        track = stand.track((500, 250))
+    assert middle(track) == pytest.approx((500, 250), abs=8)
