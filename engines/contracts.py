@@ -130,9 +130,7 @@ TEMPORAL_WINDOW: Final = Contract(
     inputs=(
         Tensor("features", ("B", WINDOW, FEATURE), "float32", "oldest first, newest last"),
         Tensor("seen", ("B", WINDOW), "float32", "1 where the frame exists, 0 where it is masked from attention"),
-        Tensor(
-            "lookahead", ("B",), "int64", "index in LOOKAHEADS: how far behind the newest frame the output is wanted"
-        ),
+        Tensor("lookahead", ("B",), "int64", "index in LOOKAHEADS: how far behind the newest frame"),
     ),
     outputs=(Tensor("joints", ("B", WINDOW, J, 3), "float32", "root-relative joints, camera axes, metres"),),
 )

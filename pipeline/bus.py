@@ -104,7 +104,7 @@ class PublicSocket:
         self._socket.bind(address)
 
     def subscriptions(self) -> Iterator[str]:
-        """Topics subscribed to since the last call, one after the other; what is sent between reaches the subscriber."""
+        """Topics subscribed to since the last call, one by one; what is sent between reaches the subscriber."""
         while self._socket.poll(0):
             kind, topic = (data := self._socket.recv())[:1], data[1:]
             if kind == b"\x01":

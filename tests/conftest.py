@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("POSECAST_SHARED", ROOT.parent / "shared")) / "data"
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of motion capture, clips and photographs; tests that need it skip by name where it is missing."""
-    folder = Path(os.environ.get("POSECAST_SHARED", ROOT.parent / "shared")) / "data"
-    if not folder.is_dir():
-        pytest.skip(f"needs the test data folder {folder} (set POSECAST_SHARED)")
-    return folder
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the test data folder {SHARED} (set POSECAST_SHARED)")
+    return SHARED

@@ -9,6 +9,7 @@ PACKETS is what `tests.rtsp.packets_of` wrote. Prints `ready` when it listens. M
 
 import struct
 import sys
+from pathlib import Path
 
 import gi
 
@@ -25,8 +26,7 @@ PIPELINE = (
 
 def read(path: str) -> tuple[float, list[bytes]]:
     """Pictures a second and the access units of a packet file."""
-    with open(path, "rb") as file:
-        data = file.read()
+    data = Path(path).read_bytes()
     rate_hz, at, packets = struct.unpack_from("<d", data)[0], 8, []
     while at < len(data):
         (size,) = struct.unpack_from("<I", data, at)

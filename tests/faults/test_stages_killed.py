@@ -134,15 +134,18 @@ def test_silent_stage_is_restarted(endpoint, tmp_path) -> None:
     rtsp.require_gstreamer()
     packets = rtsp.packets_of(SAMPLE, tmp_path / "packets")
     port = rtsp.free_port()
-    with rtsp.serving(packets, port), running("run", f"rtsp://127.0.0.1:{port}/live", "--endpoint", endpoint) as run:
-        with Subscription(endpoint, ("pose/",)) as subscription:
-            last = poses(subscription, 10)[-1].seq
-            victim = wait_for_stages(run)["encode"]
-            os.kill(victim, signal.SIGSTOP)
-            found = []
-            while len(found) < 5:
-                found = [pose for pose in poses(subscription, 20, seconds=60) if pose.seq > last + 200]
-            assert wait_for_stages(run)["encode"] != victim
+    with (
+        rtsp.serving(packets, port),
+        running("run", f"rtsp://127.0.0.1:{port}/live", "--endpoint", endpoint) as run,
+        Subscription(endpoint, ("pose/",)) as subscription,
+    ):
+        last = poses(subscription, 10)[-1].seq
+        victim = wait_for_stages(run)["encode"]
+        os.kill(victim, signal.SIGSTOP)
+        found = []
+        while len(found) < 5:
+            found = [pose for pose in poses(subscription, 20, seconds=60) if pose.seq > last + 200]
+        assert wait_for_stages(run)["encode"] != victim
 
 
 def test_bad_configuration_starts_nothing(tmp_path) -> None:

@@ -148,10 +148,10 @@ def test_hop_carries_plain_msgpack(context, address, closing) -> None:
 
 def test_slow_subscriber_loses_only_its_own(context, tmp_path, closing) -> None:
     address = f"ipc://{tmp_path}/public.sock"
-    public = closing(PublicSocket(context, address, queue=100, lossless=False))
+    public = closing(PublicSocket(context, address, queue=1000, lossless=False))
     quick, slow = closing(context.socket(zmq.SUB)), closing(context.socket(zmq.SUB))
     for subscriber in (quick, slow):
-        subscriber.rcvhwm = 100
+        subscriber.rcvhwm = 1000
         subscriber.linger = 0
         subscriber.connect(address)
         subscriber.subscribe("event/")
@@ -161,15 +161,15 @@ def test_slow_subscriber_loses_only_its_own(context, tmp_path, closing) -> None:
         topics += public.subscriptions()
     assert topics == ["event/", "event/"]
     got = []
-    for seq in range(3000):
+    for seq in range(6000):
         assert public.send("event/s", encode(event(seq)), lambda: True)
         assert quick.poll(2000)
         got.append(decode_public(quick.recv_multipart()[1]).seq)
-    assert got == list(range(3000))
+    assert got == list(range(6000))
     lagging = []
     while slow.poll(200):
         lagging.append(slow.recv_multipart())
-    assert 0 < len(lagging) < 3000
+    assert 0 < len(lagging) < 6000
 
 
 def test_health_is_never_superseded(context, address, closing) -> None:
