@@ -81,7 +81,7 @@ def test_full_live_queue_drops_and_counts(context, address, closing) -> None:
 
 
 def test_replay_queue_waits_and_loses_nothing(context, address, closing) -> None:
-    count = 2000
+    count = 300
 
     def write() -> None:
         outbox = Outbox(context, address, queue=2, blocking=True)
