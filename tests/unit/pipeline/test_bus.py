@@ -82,12 +82,14 @@ def test_full_live_queue_drops_and_counts(context, address, closing) -> None:
 
 def test_replay_queue_waits_and_loses_nothing(context, address, closing) -> None:
     count = 300
+    all_read = threading.Event()
 
     def write() -> None:
         outbox = Outbox(context, address, queue=2, blocking=True)
         for seq in range(count):
             assert outbox.send(event(seq), lambda: True)
         outbox.send(end(count), lambda: True)
+        all_read.wait(30)  # as a stage does: what lies in the reader's queue can be lost when the writer disconnects
         outbox.close()
 
     writer = threading.Thread(target=write)
@@ -95,6 +97,7 @@ def test_replay_queue_waits_and_loses_nothing(context, address, closing) -> None
     time.sleep(0.1)
     inbox = closing(Inbox(context, address, queue=2, newest=False))
     messages = received(inbox, patience_s=20)
+    all_read.set()
     writer.join()
     assert [message.seq for message in messages] == list(range(count + 1))
 
