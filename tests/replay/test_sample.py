@@ -67,3 +67,19 @@ def test_overlay_shows_every_frame(results) -> None:
 def test_nothing_is_left_behind(results) -> None:
     assert left_behind([]) == []
     assert not list(results.glob("*.part"))
+
+
+def test_stages_may_share_a_process(tmp_path) -> None:
+    """As on a very small machine: two processes instead of six, the same frames out."""
+    require_weights()
+    path = tmp_path / "small.toml"
+    one, other = (
+        'capture = "one"\ntrack = "one"\n',
+        "".join(f'{name} = "other"\n' for name in ("encode", "decode", "smooth", "publish")),
+    )
+    path.write_text(f'policy = "replay"\n[smooth]\nfinal = true\n[processes]\n{one}{other}')
+    result = posecast("replay", SAMPLE, "--out", tmp_path / "out", "--config", path, "--no-overlay", "--no-plot")
+    assert result.returncode == 0, result.stderr
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["frames_in"] == summary["frames_out"] == pictures(SAMPLE)
+    assert summary["drops"] == 0
