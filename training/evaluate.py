@@ -175,7 +175,10 @@ def temporal(data: Data, weights: Path, limit: int) -> dict[str, Figures]:
                 for i in range(len(truth))
             ]
         )
-        figures[f"temporal_k{frames}"] = _sequence_figures(predicted, truth, frames)
+        # A frame that was lost, or lies before the stream began, is published by no one.
+        rows = windows.seen.numpy()[:, WINDOW - 1 - frames] > 0
+        if rows.any():
+            figures[f"temporal_k{frames}"] = _sequence_figures(predicted[rows], truth[rows], frames)
     return figures
 
 

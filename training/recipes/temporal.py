@@ -148,8 +148,11 @@ def _figures(mpm: MPM, windows: Windows, index: int, frames: int, device: torch.
         part = Windows(*(x[start : start + 16].to(device) for x in windows))
         lookahead = torch.full((len(part.joints),), index, device=device)
         parts.append(lift(mpm, part, lookahead).float().cpu())
-    predicted, truth = torch.cat(parts).numpy(), windows.joints.numpy()
     at = WINDOW - 1 - frames
+    rows = windows.seen[:, at] > 0  # a lost frame is published by no one
+    if not rows.any():
+        return {}
+    predicted, truth = torch.cat(parts)[rows].numpy(), windows.joints[rows].numpy()
     # Three frames around the wanted one give its acceleration where newer frames exist.
     span = slice(at - 2, at + 1) if frames == 0 else slice(at - 1, at + 2)
     return {
