@@ -68,6 +68,8 @@ class Smooth(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     provisional: Annotated[int, msgspec.Meta(ge=0, le=2)] = 0
     refined: Literal[4, 8, 13, 27] = 13
     final: bool = False
+    final_lookahead: Literal[27, 121] = 121
+    """Frames that a final pose looks ahead; 121: the window is centred on it."""
     min_confidence: Unit = 0.3
     every: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
     """Run the window every n-th frame; the frames between take the per-frame decoder's pose."""

@@ -25,7 +25,6 @@ from pipeline.window import Window
 
 Array = npt.NDArray[np.float32]
 
-CENTRED: Final = WINDOW // 2
 WARM_UP: Final = 9
 """Below so many seen frames in the window the per-frame decoder's pose is published instead."""
 _FINAL_BLOCK: Final = 27
@@ -69,7 +68,7 @@ class Smooth:
         self._look(self._window)
         yield from self._provisional(held, self._window)
         yield from self._refined(self._window, self._window.newest - self._settings.refined)
-        yield from self._final(self._window, self._window.newest - CENTRED)
+        yield from self._final(self._window, self._window.newest - self._settings.final_lookahead)
         self._last = message
 
     def flush(self) -> Iterable[PoseFrame | Event]:
@@ -145,12 +144,12 @@ class Smooth:
         while self._to_finish and (flushing or self._to_finish[0].cell + _FINAL_BLOCK <= until):
             first = self._to_finish[0].cell
             centre = first + _FINAL_BLOCK // 2
-            end = min(window.newest, centre + CENTRED)
+            end = min(window.newest, centre + self._settings.final_lookahead)
             poses = window.poses(end, end - centre) if window.seen(end) >= WARM_UP else None
             while self._to_finish and self._to_finish[0].cell < first + _FINAL_BLOCK:
                 frame = self._to_finish.popleft()
                 pose = frame.decoded if poses is None else poses[frame.cell - end - 1]
-                yield self._publish(frame, "final", min(CENTRED, window.newest - frame.cell), pose)
+                yield self._publish(frame, "final", min(self._settings.final_lookahead, window.newest - frame.cell), pose)
 
     def _read(self, frame: Held) -> Array | None:
         if self._poses is None or not 0 <= self._looked_at - frame.cell < WINDOW:
