@@ -18,6 +18,7 @@ from pipeline.errors import PosecastError
 app: Final = typer.Typer(
     help="Live 3D skeletons of athletes from one camera, diving first.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -132,12 +133,11 @@ def _register(verb: EntryPoint) -> None:
     )
     def forward(context: typer.Context) -> None:
         try:
-            loaded = verb.load()
+            verb.load()(args=context.args, prog_name=f"posecast {verb.name}", standalone_mode=False)
         except ImportError as error:
             raise PosecastError(
                 f"{verb.name}: {error.name or error} is not installed; pip install 'posecast[train]'"
             ) from error
-        loaded(args=context.args, prog_name=f"posecast {verb.name}", standalone_mode=False)
 
 
 _VERBS: Final = {
