@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import threading
-import time
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -74,29 +74,54 @@ def _engine(config: Config, contract: Any) -> dict[str, Any]:
 
 def _chain(config: Config, uri: str, *, live: bool) -> dict[str, float]:
     """One run of the whole chain; medians and quantiles of its provisional poses."""
-    poses, memory = _run(_run_config(config, uri, live=live), uri)
+    poses, meter = _run(_run_config(config, uri, live=live), uri)
     if len(poses) <= 2 * _SKIPPED:
         raise SourceError(f"{uri}: too short to measure; give a video of more than {2 * _SKIPPED} frames")
     counted = poses[_SKIPPED:]
     span_s = (counted[-1].stamps[-1].t_out_ns - counted[0].stamps[-1].t_out_ns) * 1e-9
     latency_ms = [(pose.stamps[-1].t_out_ns - pose.stamps[0].t_in_ns) * 1e-6 for pose in counted]
-    hops_ms = [
-        (after.t_in_ns - before.t_out_ns) * 1e-6
-        for pose in counted
-        for before, after in zip(pose.stamps, pose.stamps[1:], strict=False)
-    ]
+    hops_ms = [(after.t_in_ns - before.t_out_ns) * 1e-6 for pose in counted for before, after in pairwise(pose.stamps)]
     result = {
         "frames": float(len(poses)),
         "fps": (len(counted) - 1) / span_s,
         "latency_p50_ms": float(np.percentile(latency_ms, 50)),
         "latency_p95_ms": float(np.percentile(latency_ms, 95)),
         "hop_p50_ms": float(np.percentile(hops_ms, 50)),
-        "memory_mb": memory / 1e6,
+        "memory_mb": meter.peak_bytes / 1e6,
     }
-    for at, row in enumerate(STAGES):
-        times = [(pose.stamps[at].t_out_ns - pose.stamps[at].t_in_ns) * 1e-6 for pose in counted]
-        result[f"{row.name}_p50_ms"] = float(np.percentile(times, 50))
+    for row in STAGES:
+        result[f"{row.name}_step_ms"] = meter.health[row.name].step.p50_ms
+        result[f"{row.name}_cpu_ms"] = meter.cpu_ms(config.processes[row.name])
     return result
+
+
+class Meter:
+    """Processor time and memory of a run's processes, read at their heartbeats."""
+
+    def __init__(self) -> None:
+        self.health: dict[str, Health] = {}
+        self.peak_bytes = 0
+        self._first: tuple[int, dict[str, float]] | None = None
+        self._last: tuple[int, dict[str, float]] = (0, {})
+
+    def read(self, health: Health, pids: dict[str, int]) -> None:
+        """Take a heartbeat; at those of the last stage, once frames flow, read the clocks of all processes."""
+        self.health[health.stage] = health
+        if health.stage != STAGES[-1].name or "capture" not in self.health:
+            return
+        self.peak_bytes = max(self.peak_bytes, sum(_memory(pid) for pid in pids.values()))
+        frames = self.health["capture"].sent
+        if frames < _SKIPPED or health.state != "running":
+            return
+        self._last = (frames, {name: _cpu_s(pid) for name, pid in pids.items()})
+        self._first = self._first or self._last
+
+    def cpu_ms(self, process: str) -> float:
+        """Processor milliseconds a frame of one process; 0 if the run was too short to tell."""
+        if self._first is None or self._last[0] <= self._first[0]:
+            return 0.0
+        seconds = self._last[1].get(process, 0.0) - self._first[1].get(process, 0.0)
+        return 1e3 * seconds / (self._last[0] - self._first[0])
 
 
 def _run_config(config: Config, uri: str, *, live: bool) -> Config:
@@ -110,49 +135,56 @@ def _run_config(config: Config, uri: str, *, live: bool) -> Config:
     return msgspec.structs.replace(config, policy="live" if live else "replay", source=settings, smooth=smooth)
 
 
-def _run(config: Config, uri: str) -> tuple[list[PoseFrame], int]:
-    """Provisional poses of one run, in order of frames, and the peak memory of all processes, bytes."""
+def _run(config: Config, uri: str) -> tuple[list[PoseFrame], Meter]:
+    """Provisional poses of one run, in order of frames, and what it used."""
     run_dir = new_run_dir()
     endpoint = f"ipc://{run_dir}/poses.sock"
     config = msgspec.structs.replace(config, publish=msgspec.structs.replace(config.publish, endpoint=endpoint))
     poses: list[PoseFrame] = []
-    peak = [0]
-
-    def weigh(health: Health) -> None:
-        if health.stage == STAGES[-1].name:
-            peak[0] = max(peak[0], _memory(supervisor.pids()))
+    ready = threading.Event()
+    meter = Meter()
 
     def listen() -> None:
         with Subscription(endpoint, ("pose/",)) as subscription:
-            poses.extend(
-                message
-                for message in subscription
-                if isinstance(message, PoseFrame) and message.revision == "provisional"
-            )
+            for message in subscription:
+                ready.set()
+                if isinstance(message, PoseFrame) and message.revision == "provisional":
+                    poses.append(message)
 
     thread = threading.Thread(target=listen, daemon=True)
 
     def start_listening() -> None:
         thread.start()
-        time.sleep(0.5)
+        ready.wait(10)
 
-    supervisor = Supervisor(config, uri, on_health=weigh, before_capture=start_listening, run_dir=run_dir)
+    supervisor = Supervisor(
+        config,
+        uri,
+        on_health=lambda health: meter.read(health, supervisor.pids()),
+        before_capture=start_listening,
+        run_dir=run_dir,
+    )
     outcome = supervisor.run()
     thread.join(5)
     if outcome.error:
         raise SourceError(outcome.error)
-    return sorted(poses, key=lambda pose: pose.seq), peak[0]
+    return sorted(poses, key=lambda pose: pose.seq), meter
 
 
-def _memory(pids: dict[str, int]) -> int:
-    """Proportional share of memory of the processes: what they use together, shared pages counted once."""
-    total = 0
-    for pid in pids.values():
-        try:
-            total += psutil.Process(pid).memory_full_info().pss
-        except (psutil.Error, AttributeError):
-            continue
-    return total
+def _memory(pid: int) -> int:
+    """What a process uses, pages shared with others counted in proportion."""
+    try:
+        return int(psutil.Process(pid).memory_full_info().pss)
+    except (psutil.Error, AttributeError):
+        return 0
+
+
+def _cpu_s(pid: int) -> float:
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return 0.0
+    return float(times.user + times.system)
 
 
 def _median_of(runs: list[dict[str, float]]) -> dict[str, float]:
@@ -168,6 +200,14 @@ def _engines_table(rows: list[dict[str, Any]]) -> Table:
     return table
 
 
+def _limit(replay: dict[str, float], cores: int) -> str:
+    """What keeps the chain from being faster: all cores, or the slowest stage."""
+    total_ms = sum(replay[f"{row.name}_cpu_ms"] for row in STAGES)
+    slowest = max(STAGES, key=lambda row: replay[f"{row.name}_step_ms"])
+    busy = total_ms * replay["fps"] / (1e3 * cores)
+    return f"{busy:.0%} of {cores} cores in use ({total_ms:.0f} ms a frame); the slowest stage is {slowest.name}"
+
+
 def _chain_table(figures: dict[str, Any]) -> Table:
     replay, live = figures["replay"], figures["live"]
     title = f"whole chain on {figures['source']}, medians of {figures['rounds']} runs, {replay['frames']:.0f} frames"
@@ -177,7 +217,9 @@ def _chain_table(figures: dict[str, Any]) -> Table:
     table.add_column(style="dim")
     table.add_row("as fast as it goes", f"{replay['fps']:.1f}", "frames/s")
     for row in STAGES:
-        table.add_row(f"  {row.name}", f"{replay[row.name + '_p50_ms']:.2f}", "ms a frame, p50")
+        step_ms, cpu_ms = replay[f"{row.name}_step_ms"], replay[f"{row.name}_cpu_ms"]
+        table.add_row(f"  {row.name}", f"{step_ms:.2f}", f"ms a frame, p50; {cpu_ms:.1f} ms of processor")
+    table.add_row("  limited by", "", _limit(replay, figures["machine"]["cores"]))
     table.add_row("live, capture to publish", f"{live['latency_p50_ms']:.1f}", "ms p50, provisional poses")
     table.add_row("", f"{live['latency_p95_ms']:.1f}", f"ms p95, {live['fps']:.1f} frames/s")
     table.add_row("hop between processes", f"{live['hop_p50_ms']:.3f}", "ms p50")

@@ -149,7 +149,9 @@ class Smooth:
             while self._to_finish and self._to_finish[0].cell < first + _FINAL_BLOCK:
                 frame = self._to_finish.popleft()
                 pose = frame.decoded if poses is None else poses[frame.cell - end - 1]
-                yield self._publish(frame, "final", min(self._settings.final_lookahead, window.newest - frame.cell), pose)
+                yield self._publish(
+                    frame, "final", min(self._settings.final_lookahead, window.newest - frame.cell), pose
+                )
 
     def _read(self, frame: Held) -> Array | None:
         if self._poses is None or not 0 <= self._looked_at - frame.cell < WINDOW:
