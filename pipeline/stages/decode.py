@@ -1,12 +1,13 @@
 """decode: an embedding, of the picture or of the keypoints, to one or several pelvis-relative 3D poses."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from engines.codecs import Crop, normalised_keypoints
+from calibration.camera import Camera
+from engines.codecs import Crop, box_token, normalised_keypoints
 from engines.contracts import (
     DIFFUSION_DECODER,
     MLP_DECODER,
@@ -21,17 +22,17 @@ from pipeline.stage import Host
 
 Array = npt.NDArray[np.float32]
 
-_NO_BOX: Final = np.zeros((1, 3), np.float32)
-"""Zeros say to the networks that the camera's intrinsics are not known."""
-
 
 class Decode:
     """Runs the decoder, after the keypoint encoder where the embedding is to come from the keypoints."""
 
-    def __init__(self, decoder: Session, keypoint_encoder: Session | None, hypotheses: int) -> None:
+    def __init__(
+        self, decoder: Session, keypoint_encoder: Session | None, hypotheses: int, vertical_fov_deg: float
+    ) -> None:
         self._decoder = decoder
         self._keypoint_encoder = keypoint_encoder
         self._hypotheses = hypotheses
+        self._fov_deg = vertical_fov_deg
         self.note = decoder.device
 
     def step(self, observation: Observation) -> Iterable[Hypotheses]:
@@ -50,27 +51,30 @@ class Decode:
         return ()
 
     def _poses(self, observation: Observation) -> Array:
-        embedding, modality = self._embedding(observation)
+        assert observation.crop_img_px is not None
+        u, v, height_px = observation.crop_img_px
+        crop = Crop((u, v), height_px)
+        camera = Camera.guessed(observation.width, observation.height, self._fov_deg)
+        box = box_token(crop, camera)[None]
+        embedding, modality = self._embedding(observation, crop, box)
         inputs: dict[str, npt.NDArray[Any]] = {
             "embedding": embedding,
             "modality": np.array([modality], np.int64),
-            "box": _NO_BOX,
+            "box": box,
         }
         if self._decoder.contract is DIFFUSION_DECODER:
             inputs["noise"] = self._noise(observation.subject)
         joints = self._decoder.run(inputs)["joints"]
         return joints.reshape(-1, J, 3)
 
-    def _embedding(self, observation: Observation) -> tuple[Array, int]:
+    def _embedding(self, observation: Observation, crop: Crop, box: Array) -> tuple[Array, int]:
         if self._keypoint_encoder is None:
             assert observation.embedding is not None
             return np.frombuffer(observation.embedding, "<f4")[None], MODALITY_IMAGE
-        assert observation.crop_img_px is not None
-        u, v, height_px = observation.crop_img_px
         inputs = {
-            "keypoints": normalised_keypoints(observation.joints_img_px, Crop((u, v), height_px))[None],
+            "keypoints": normalised_keypoints(observation.joints_img_px, crop)[None],
             "confidence": np.asarray(observation.joints_conf, np.float32)[None],
-            "box": _NO_BOX,
+            "box": box,
         }
         return self._keypoint_encoder.run(inputs)["embedding"], MODALITY_2D
 
@@ -86,4 +90,4 @@ def build(host: Host) -> Decode:
     contract = MLP_DECODER if settings.decoder == "mlp" else DIFFUSION_DECODER
     keypoint_encoder = host.session(POSE2D_ENCODER, threads=1) if settings.source == "keypoints" else None
     decoder = host.session(contract, threads=1, hypotheses=settings.hypotheses)
-    return Decode(decoder, keypoint_encoder, settings.hypotheses)
+    return Decode(decoder, keypoint_encoder, settings.hypotheses, host.config.camera.vertical_fov_deg)
