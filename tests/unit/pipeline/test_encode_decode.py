@@ -1,0 +1,126 @@
+"""Crop to keypoints in the picture, embedding to poses; a frame without a subject passes through as such."""
+
+import numpy as np
+import pytest
+
+from engines.codecs import Crop, encode_heatmaps, img_from_crop, joints_of_keypoints, transformed
+from engines.contracts import (
+    CROP_H,
+    CROP_W,
+    DIFFUSION_DECODER,
+    EMBEDDING,
+    MLP_DECODER,
+    MODALITY_2D,
+    MODALITY_IMAGE,
+    POSE2D_ENCODER,
+    encoder,
+)
+from engines.skeleton import J
+from pipeline.messages import Observation, Stamp, Track
+from pipeline.stages.decode import Decode
+from pipeline.stages.encode import Encode
+
+CROP = Crop((300.0, 200.0), 160.0)
+COMMON = {"stream": "s", "seq": 7, "t_media_ns": 1, "t_capture_ns": 2, "width": 640, "height": 480, "rate_hz": 50.0}
+STAMPS = (Stamp("capture", 1, 2),)
+
+
+class Scripted:
+    """A network that answers from a function and remembers what it was asked."""
+
+    device = "scripted"
+
+    def __init__(self, contract, answer) -> None:
+        self.contract = contract
+        self.answer = answer
+        self.asked = []
+
+    def run(self, inputs):
+        self.asked.append(inputs)
+        return self.answer(inputs)
+
+
+def track(seen: bool = True) -> Track:
+    crop = np.zeros((CROP_H, CROP_W, 3), np.uint8)
+    return Track(
+        **COMMON,
+        stamps=STAMPS,
+        subject=int(seen),
+        state="followed" if seen else "none",
+        presence=0.9,
+        box_img_px=(260.0, 140.0, 340.0, 260.0) if seen else None,
+        crop_img_px=(*CROP.centre_img_px, CROP.height_px) if seen else None,
+        img_from_crop=tuple(img_from_crop(CROP).ravel()) if seen else None,
+        crop=crop.tobytes() if seen else None,
+    )
+
+
+@pytest.fixture
+def joints_crop_px():
+    return np.random.default_rng(1).uniform((20, 20), (CROP_W - 20, CROP_H - 20), (J, 2))
+
+
+def observed(joints_crop_px) -> Observation:
+    answer = {
+        "heatmaps": encode_heatmaps(joints_crop_px)[None],
+        "embedding": np.arange(EMBEDDING, dtype=np.float32)[None],
+    }
+    (observation,) = Encode(Scripted(encoder("w18_small_v2"), lambda _: answer)).step(track())
+    return observation
+
+
+def test_keypoints_are_in_the_pictures_pixels(joints_crop_px) -> None:
+    observation = observed(joints_crop_px)
+    expected = transformed(joints_crop_px, img_from_crop(CROP))
+    assert np.abs(np.asarray(observation.joints_img_px) - expected).max() < 0.3
+    assert min(observation.joints_conf) > 0.8
+    assert np.frombuffer(observation.embedding, "<f4").tolist() == list(range(EMBEDDING))
+    assert (observation.seq, observation.stamps, observation.subject) == (7, STAMPS, 1)
+
+
+def test_nobody_is_not_looked_at() -> None:
+    network = Scripted(encoder("w18_small_v2"), lambda _: pytest.fail("asked without a crop"))
+    (observation,) = Encode(network).step(track(seen=False))
+    assert (observation.state, observation.joints_img_px, observation.embedding) == ("none", (), None)
+    decoder = Scripted(MLP_DECODER, lambda _: pytest.fail("asked without an embedding"))
+    (hypotheses,) = Decode(decoder, None, 1, 25.0).step(observation)
+    assert (hypotheses.count, hypotheses.joints_root_m, hypotheses.state) == (0, None, "none")
+
+
+def pose(inputs):
+    return {"joints": np.full((1, J, 3), 0.5, np.float32)}
+
+
+def test_image_embedding_is_decoded_as_such(joints_crop_px) -> None:
+    decoder = Scripted(MLP_DECODER, pose)
+    (hypotheses,) = Decode(decoder, None, 5, 25.0).step(observed(joints_crop_px))
+    assert hypotheses.count == 1
+    assert np.frombuffer(hypotheses.joints_root_m, "<f4").tolist() == [0.5] * J * 3
+    assert decoder.asked[0]["modality"].tolist() == [MODALITY_IMAGE]
+    assert decoder.asked[0]["embedding"][0, -1] == EMBEDDING - 1
+
+
+def test_keypoints_are_embedded_first(joints_crop_px) -> None:
+    observation = observed(joints_crop_px)
+    embedding = np.full((1, EMBEDDING), 2, np.float32)
+    keypoint_encoder = Scripted(POSE2D_ENCODER, lambda _: {"embedding": embedding})
+    decoder = Scripted(MLP_DECODER, pose)
+    list(Decode(decoder, keypoint_encoder, 5, 25.0).step(observation))
+    asked = keypoint_encoder.asked[0]
+    assert np.allclose(joints_of_keypoints(asked["keypoints"][0], CROP), observation.joints_img_px, atol=1e-3)
+    assert asked["confidence"].shape == (1, J)
+    assert decoder.asked[0]["modality"].tolist() == [MODALITY_2D]
+    assert decoder.asked[0]["embedding"] is embedding
+    assert np.array_equal(decoder.asked[0]["box"], asked["box"])
+    focal_px = 240 / np.tan(np.radians(12.5))
+    assert asked["box"][0] == pytest.approx(
+        [(300 - 319.5) / focal_px, (200 - 239.5) / focal_px, 160 / focal_px], rel=1e-4
+    )
+
+
+def test_hypotheses_have_the_same_noise_for_a_subject_at_all_times(joints_crop_px) -> None:
+    decoder = Scripted(DIFFUSION_DECODER, lambda inputs: {"joints": inputs["noise"].reshape(1, -1, J, 3)})
+    stage = Decode(decoder, None, 4, 25.0)
+    first = [next(iter(stage.step(observed(joints_crop_px)))) for _ in range(2)]
+    assert first[0].count == 4
+    assert first[0].joints_root_m == first[1].joints_root_m
