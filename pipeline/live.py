@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -9,6 +10,7 @@ from rich.live import Live
 from pipeline.config import Config
 from pipeline.messages import Health
 from pipeline.report import health_table
+from pipeline.sources import open_source
 from pipeline.stages.publish import check_endpoint
 from pipeline.supervisor import Outcome, Supervisor
 
@@ -16,6 +18,8 @@ from pipeline.supervisor import Outcome, Supervisor
 def run_live(config: Config, uri: str, seconds: float, console: Console, errors: Console) -> int:
     """Run until the source ends, a signal comes, or `seconds` have passed (0: no limit); the exit code."""
     check_endpoint(config.publish.endpoint, config.publish.insecure)
+    if Path(uri).suffix and "://" not in uri:  # a file: say what is wrong with it before anything is started
+        open_source(uri, config).close()
     if not console.is_terminal:
         console.print(f"publishing on {config.publish.endpoint}; posecast subscribe {config.publish.endpoint}")
         return _watched(config, uri, seconds, lambda health: None, errors)
