@@ -55,7 +55,9 @@ class Backbone:
         _, height, width, batch = settings.sizes[0]
         self.batches = CropBatches(data.root / "crops", batch, (height, width), seed)
         self.stream = loader(self.batches, settings.workers)
-        self.held_out = validation_crops(data.root / "crops", settings.validation, CROP_H, CROP_W)
+        self.folder = data.root / "crops"
+        self.held_out = {(CROP_H, CROP_W): self._validation(CROP_H, CROP_W)}
+        self.size = (height, width)
         self.header: dict[str, Any] = {
             "variant": settings.variant,
             "data_scale": lift_settings.data_scale,
@@ -75,6 +77,7 @@ class Backbone:
         for until, height, width, batch in self.settings.sizes:
             if progress < until or until == self.settings.sizes[-1][0]:
                 self.batches.set_size(height, width, batch)
+                self.size = (height, width)
                 break
         crops: Crops = next(self.stream)
         return crops
@@ -125,8 +128,13 @@ class Backbone:
         }
 
     def validate(self, modules: nn.ModuleDict) -> dict[str, float]:
-        """Keypoints and 3D from held-out pictures at full size."""
-        return crop_figures(modules, self.held_out)
+        """Keypoints and 3D from held-out pictures at the present size; a network knows no other yet."""
+        if self.size not in self.held_out:
+            self.held_out[self.size] = self._validation(*self.size)
+        return crop_figures(modules, self.held_out[self.size]) | {"height": float(self.size[0])}
+
+    def _validation(self, height: int, width: int) -> Crops:
+        return validation_crops(self.folder, self.settings.validation, height, width)
 
 
 @torch.no_grad()
