@@ -28,7 +28,7 @@ def joints(margin_px):
 def test_joints_survive_heat_maps_to_a_tenth_of_a_heat_map_pixel(points, sigma):
     decoded, confidence = codecs.decode_heatmaps(codecs.encode_heatmaps(points, sigma))
     assert np.abs(decoded - points).max() < 0.1 * codecs.HEATMAP_STRIDE
-    assert confidence.min() > 0.74
+    assert confidence.min() > 0.72  # a joint midway between pixels, drawn with the widest sigma
     assert confidence.max() <= 1.0
 
 
