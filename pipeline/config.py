@@ -70,7 +70,8 @@ class Smooth(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     final: bool = False
     final_lookahead: Literal[27, 121] = 121
     """Frames that a final pose looks ahead; 121: the window is centred on it."""
-    min_confidence: Unit = 0.3
+    min_confidence: Unit = 0.1
+    """A joint less certain than this counts as not measured; even probability over the map gives 0.02."""
     every: Annotated[int, msgspec.Meta(ge=1, le=4)] = 1
     """Run the window every n-th frame; the frames between take the per-frame decoder's pose."""
 
