@@ -133,11 +133,12 @@ def _register(verb: EntryPoint) -> None:
     )
     def forward(context: typer.Context) -> None:
         try:
-            verb.load()(args=context.args, prog_name=f"posecast {verb.name}", standalone_mode=False)
+            code = verb.load()(args=context.args, prog_name=f"posecast {verb.name}", standalone_mode=False)
         except ImportError as error:
             raise PosecastError(
                 f"{verb.name}: {error.name or error} is not installed; pip install 'posecast[train]'"
             ) from error
+        raise typer.Exit(code if isinstance(code, int) else 0)
 
 
 _VERBS: Final = {
