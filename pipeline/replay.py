@@ -167,7 +167,7 @@ class Recording:
 
     def _count(self, health: Health) -> None:
         if health.stage == "capture":
-            self.frames_in = health.sent
+            self.frames_in = max(self.frames_in, health.sent)
         if self._failure:
             self._supervisor.stop()
 
@@ -184,6 +184,8 @@ class Recording:
             self._ready.set()
         elif isinstance(message, PoseFrame | Event):
             self.recorder.add(message)
+            # A capture that was killed cannot say how much it had sent: its frames' numbers can.
+            self.frames_in = max(self.frames_in, message.seq + 1)
             self.progress.update(self.task, completed=self.recorder.complete_frames)
 
     def _finish(self) -> None:

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
+import msgspec
 import zmq
 
 from pipeline.bus import LIVE_QUEUE, Outbox, endpoint
@@ -117,6 +118,7 @@ class Supervisor:
             for name in dict.fromkeys(config.processes[row.name] for row in STAGES)
         ]
         self._outcome = Outcome(restarts={child.name: 0 for child in self._children})
+        self._past: dict[str, Health] = {}
         self._interrupted = False
         self._capturing = False
 
@@ -184,7 +186,7 @@ class Supervisor:
         timeout_ms = _TURN_MS
         while self._control.poll(timeout_ms):
             timeout_ms = 0
-            health = decode_health(self._control.recv())
+            health = self._with_past(decode_health(self._control.recv()))
             self._outcome.health[health.stage] = health
             for child in self._children:
                 if any(row.name == health.stage for row in child.rows):
@@ -192,6 +194,18 @@ class Supervisor:
             self._on_health(health)
             if self._publishing():
                 self._relay.send(health, lambda: True)
+
+    def _with_past(self, health: Health) -> Health:
+        """The heartbeat with what was counted before the stage was restarted."""
+        past = self._past.get(health.stage)
+        if past is None:
+            return health
+        return msgspec.structs.replace(
+            health,
+            received=past.received + health.received,
+            sent=past.sent + health.sent,
+            dropped=dict(Counter(past.dropped) + Counter(health.dropped)),
+        )
 
     def _publishing(self) -> bool:
         last = self._outcome.health.get(STAGES[-1].name)
@@ -219,7 +233,8 @@ class Supervisor:
         child.kill()
         self._outcome.restarts[child.name] += 1
         for row in child.rows:
-            self._outcome.health.pop(row.name, None)
+            if row.name in self._outcome.health:
+                self._past[row.name] = self._outcome.health.pop(row.name)
         child.start(self.run_dir)
         first = STAGES.index(child.rows[0])
         if first > 0 and self._ended(STAGES[first - 1]):
