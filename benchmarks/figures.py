@@ -1,0 +1,80 @@
+"""Writes the README's figures from what the program measured, so that none is typed by hand.
+
+posecast demo --out results/demo
+posecast bench --json results/bench.json
+posecast eval all --data data --mocap MOCAP --json > results/eval.json
+python benchmarks/figures.py results README.md
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- figures: benchmarks/figures.py -->\n", "<!-- end of figures -->\n"
+
+
+def main() -> None:
+    """Replace the part between the markers."""
+    results, readme = Path(sys.argv[1]), Path(sys.argv[2])
+    demo = json.loads((results / "demo" / "summary.json").read_text())
+    bench = json.loads((results / "bench.json").read_text())
+    held_out = json.loads((results / "eval.json").read_text())
+    text = readme.read_text()
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    readme.write_text(before + BEGIN + accuracy(demo, held_out) + "\n" + speed(bench) + END + after)
+
+
+def accuracy(demo: dict[str, Any], held_out: dict[str, Any]) -> str:
+    """Errors on the sample dive and on held-out synthetic data."""
+    crops, track = held_out["crops"], held_out["track"]
+    rows = [
+        (
+            "sample dive, 3D error of final poses (MPJPE / P-MPJPE)",
+            f"{demo['mpjpe_mm']:.0f} / {demo['p_mpjpe_mm']:.0f} mm",
+        ),
+        ("sample dive, 2D joints within 0.2 torso", f"{demo['pck02_torso']:.0%}"),
+        ("sample dive, frames with the diver in view that were tracked", f"{demo['coverage']:.0%}"),
+        (
+            f"{crops['crops']:.0f} held-out synthetic crops, 2D joints within 0.2 torso, upright / sideways / inverted",
+            " / ".join(f"{crops[f'pck20_torso_{way}']:.0f}" for way in ("upright", "side", "inverted")) + " %",
+        ),
+        (
+            f"{track['windows']:.0f} search windows in held-out synthetic scenes, mean IoU of the box",
+            f"{track['iou_mean']:.2f}",
+        ),
+    ]
+    intro = (
+        "First weights, trained within two hours on two processor cores, on synthetic athletes alone: a start, not a "
+        f"claim. The sample dive ({demo['n_frames_measured']} frames with truth) is not in the training set.\n\n"
+    )
+    return intro + table(("accuracy", ""), rows)
+
+
+def speed(bench: dict[str, Any]) -> str:
+    """Speed of the chain on the machine of the benchmark."""
+    machine, replay, live = bench["machine"], bench["replay"], bench["live"]
+    rows = [
+        ("whole chain as fast as it goes, HRNet-W18-small-v2", f"{replay['fps']:.0f} frames/s"),
+        (
+            "live at 30 frames/s, decoder to published provisional pose, p50 / p95",
+            f"{live['latency_p50_ms']:.0f} / {live['latency_p95_ms']:.0f} ms",
+        ),
+        ("hop between two processes, p50", f"{live['hop_p50_ms']:.2f} ms"),
+        ("memory of all processes", f"{live['memory_mb']:.0f} MB"),
+    ]
+    intro = (
+        f"Measured by `posecast bench` on {machine['cores']} cores ({machine['cpu']}), {bench['source']} at 1920x1080, "
+        f"medians of {bench['rounds']} runs of {replay['frames']:.0f} frames.\n\n"
+    )
+    return intro + table(("speed", ""), rows)
+
+
+def table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
+    """A Markdown table of two columns."""
+    lines = [f"| {head[0]} | {head[1]} |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
