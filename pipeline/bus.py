@@ -34,16 +34,23 @@ class Inbox:
         self._socket.linger = 0
         self._socket.bind(address)
         self._newest = newest
+        self.taken_ns = 0
         self.dropped: Counter[str] = Counter()
 
     def receive(self, timeout_s: float) -> list[Inbound]:
         """What has arrived, oldest first; with `newest` all that flows but its newest is dropped and counted."""
-        if not self._socket.poll(int(timeout_s * 1000)):
+        self._socket.rcvtimeo = int(timeout_s * 1000)
+        try:
+            taken = [self._socket.recv()]
+        except zmq.Again:
             return []
-        messages = [decode(self._socket.recv())]
-        while self._newest and self._socket.poll(0):
-            messages.append(decode(self._socket.recv()))
-        return self._without_superseded(messages)
+        while self._newest:
+            try:
+                taken.append(self._socket.recv(zmq.NOBLOCK))
+            except zmq.Again:
+                break
+        self.taken_ns = time.monotonic_ns()
+        return self._without_superseded([decode(data) for data in taken])
 
     def _without_superseded(self, messages: list[Inbound]) -> list[Inbound]:
         flowing = [at for at, message in enumerate(messages) if not isinstance(message, End | Health)]

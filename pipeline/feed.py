@@ -69,6 +69,7 @@ class SourceInlet:
         self._ring = Ring.reopen(ring_path, config.capture.ring_slots, slot_bytes)
         self.computation = CaptureComputation(Capture(config, self._ring, info), self._source)
         self.dropped: Counter[str] = Counter()
+        self.taken_ns = 0
         self._decoded: queue.Queue[Decoded | End | Exception] = queue.Queue(_DECODED_AHEAD)
         self._waiting: Decoded | None = None
         self._thread = threading.Thread(target=self._decode, name="decode", daemon=True)
@@ -89,6 +90,7 @@ class SourceInlet:
         if not self._live and not self._ring.wait_writable(timeout_s):
             return []
         decoded, self._waiting = self._waiting, None
+        self.taken_ns = decoded.t_in_ns
         return [decoded]
 
     def close(self) -> None:

@@ -25,9 +25,10 @@ _WAIT_S: Final = 0.05
 
 
 class Inlet(Protocol):
-    """Where a stage's messages come from."""
+    """Where a stage's messages come from. `taken_ns`: when the last ones were taken (monotonic)."""
 
     dropped: Counter[str]
+    taken_ns: int
 
     def receive(self, timeout_s: float) -> Sequence[Any]:
         """What has arrived within the time, oldest first."""
@@ -162,20 +163,19 @@ class Runner:
             self._outlet.send(message, self._alive)
             return
         self._pulse.received += 1
-        started_ns = getattr(message, "t_in_ns", None) or time.monotonic_ns()
         before = time.perf_counter()
         results = list(self._computation.step(message))
         self._pulse.took(time.perf_counter() - before)
-        self._send(results, started_ns)
+        self._send(results)
 
     def _end(self, end: End) -> None:
-        self._send(list(self._computation.flush()), time.monotonic_ns())
+        self._send(list(self._computation.flush()))
         self._outlet.send(end, self._alive)
         self._pulse.beat(self._dropped(), self._computation.note, state="ended")
 
-    def _send(self, results: Iterable[Flowing], started_ns: int) -> None:
+    def _send(self, results: Iterable[Flowing]) -> None:
         for result in results:
-            stamp = Stamp(self._stage, started_ns, time.monotonic_ns())
+            stamp = Stamp(self._stage, self._inlet.taken_ns, time.monotonic_ns())
             message = msgspec.structs.replace(result, stamps=(*result.stamps, stamp))
             self._pulse.sent += self._outlet.send(message, self._alive)
 

@@ -34,6 +34,8 @@ from pipeline.topology import STAGES, Stage, reader_of
 SUPERVISOR: Final = "supervisor"
 CRASHED: Final = 70
 _PR_SET_PDEATHSIG: Final = 1
+_SWITCH_S: Final = 0.0002
+"""How long a thread may hold the interpreter while another waits: the default of 5 ms delays capture's messages."""
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -151,6 +153,7 @@ def main() -> int:
     order = Order.read(run_dir)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+    sys.setswitchinterval(_SWITCH_S)
     rows = [row for row in STAGES if order.config.processes[row.name] == process]
     worker = Worker(run_dir, order, rows)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
