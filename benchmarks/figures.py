@@ -46,7 +46,8 @@ def accuracy(demo: dict[str, Any], held_out: dict[str, Any]) -> str:
     ]
     intro = (
         "First weights, trained within two hours on two processor cores, on synthetic athletes alone: a start, not a "
-        f"claim. The sample dive ({demo['n_frames_measured']} frames with truth) is drawn by the same renderer as the training set and is not part of it.\n\n"
+        f"claim. The sample dive ({demo['n_frames_measured']} frames with truth) is drawn by the same renderer as the "
+        "training set and is not part of it.\n\n"
     )
     return intro + table(("accuracy", ""), rows)
 

@@ -18,6 +18,8 @@ from pipeline.replay import SAMPLE
 from pipeline.sources import open_source
 
 MOMENTS = 6
+IN_THE_AIR = 0.74
+"""Share of the sample after which the diver is under water."""
 TILE_PX = 400
 OUT = Path(__file__).with_name("demo.jpg")
 
@@ -28,7 +30,7 @@ def main() -> None:
     tracked = np.flatnonzero(poses.tracked)
     chosen = {
         int(poses.seq[at]): poses.box_img_px[at]
-        for at in tracked[np.linspace(8, len(tracked) - 8, MOMENTS).astype(int)]
+        for at in tracked[np.linspace(8, IN_THE_AIR * len(tracked), MOMENTS).astype(int)]
     }
     overlay = Overlay(poses)
     tiles = []
