@@ -134,11 +134,11 @@ class Recording:
 
     def run(self) -> Outcome:
         """Run to the end and record. Raises OutputError if a result could not be written."""
-        run_dir = new_run_dir()
-        endpoint = f"ipc://{run_dir}/poses.sock"
-        publish = msgspec.structs.replace(self.config.publish, endpoint=endpoint)
         expected: Revision = "final" if self.config.smooth.final else "refined"
         self.recorder = Recorder(self.folder, source=Path(self.file).name, expected=expected)
+        run_dir = new_run_dir()  # from here on the supervisor sees to it that the folder goes again
+        endpoint = f"ipc://{run_dir}/poses.sock"
+        publish = msgspec.structs.replace(self.config.publish, endpoint=endpoint)
         self._stop = threading.Event()
         self._ready = threading.Event()
         self._supervisor = Supervisor(

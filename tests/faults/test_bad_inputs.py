@@ -101,6 +101,7 @@ def test_results_that_cannot_be_written_are_one_line(tmp_path) -> None:
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert str(blocked) in result.stderr
+    assert left_behind([]) == []
 
 
 def test_missing_weights_are_one_line(tmp_path) -> None:
