@@ -51,20 +51,6 @@ def _drops(dropped: Mapping[str, int]) -> Text:
     return Text(", ".join(f"{count} {cause}" for cause, count in dropped.items() if count), style="yellow")
 
 
-def status_line(health: Mapping[str, Health]) -> Text:
-    """One line for a narrow terminal: frames in, poses out, drops, memory, and whoever is not running."""
-    beats = list(health.values())
-    captured = health["capture"].sent if "capture" in health else 0
-    published = health["publish"].sent if "publish" in health else 0
-    drops = sum(sum(beat.dropped.values()) for beat in beats)
-    memory_mb = sum(beat.rss_bytes for beat in beats) / 1e6
-    line = Text(f"{captured} frames in, {published} messages out, {drops} dropped, {memory_mb:.0f} MB")
-    for beat in beats:
-        if beat.state != "running":
-            line.append(f"  {beat.stage}: {beat.state}", style=_STATE_STYLE[beat.state])
-    return line
-
-
 def demo_table(summary: Mapping[str, Any]) -> Group:
     """What one replay gave: counts, speed, latency, error against truth, and each stage's time a frame.
 

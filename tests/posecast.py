@@ -12,8 +12,6 @@ import psutil
 import pytest
 
 from engines.contracts import SHIPPED
-from pipeline.messages import Health, Public
-from pipeline.subscribe import Subscription
 from pipeline.topology import STAGES
 from tests.conftest import ROOT
 
@@ -89,24 +87,3 @@ def _zombie(pid: int) -> bool:
 
 def _owned_by_living(path: Path) -> bool:
     return psutil.pid_exists(int(path.name.split("-")[1]))
-
-
-def heard(
-    endpoint: str, *topics: str, seconds: float = 30, count: int = 1, until: type[Public] | None = None
-) -> list[Public]:
-    """Messages a subscriber gets until `count` of them are of type `until` (or at all), at most so long."""
-    messages: list[Public] = []
-    deadline = time.monotonic() + seconds
-    with Subscription(endpoint, topics or ("pose/",)) as subscription:
-        while time.monotonic() < deadline and not subscription.ended:
-            message = subscription.receive(100)
-            if message is not None:
-                messages.append(message)
-            if sum(until is None or isinstance(message, until) for message in messages) >= count:
-                break
-    return messages
-
-
-def last_health(messages: list[Public]) -> dict[str, Health]:
-    """The last heartbeat of each stage."""
-    return {message.stage: message for message in messages if isinstance(message, Health)}
