@@ -1,35 +1,41 @@
-"""Crops to learn from: the synthetic crops of `posecast synth`, seen again and again through another camera.
+"""Crops to learn from: shards of synthetic athletes and of photographs, seen again and again through another camera.
 
 A stored crop was taken by a camera that looks straight at its centre. Each use turns it in the plane by any
 angle, mirrors it half of the time, moves the camera so that the athlete stands off-axis as in a real picture,
 and cuts it as the live tracker would. All of that is one homography for the picture, and the matching rotation
-for the joints.
+for the joints. A photograph without 3D truth is the same with its labelled joints in one plane.
+
+Batch number k of a seed is a function of (seed, k) alone, so a run that goes on from a checkpoint sees what an
+unbroken one would have seen.
 """
 
-import multiprocessing
-from collections.abc import Iterator
-from dataclasses import dataclass
+import tarfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import cv2
+import msgpack
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, IterableDataset
 
-from engines.skeleton import J
+from engines.skeleton import MIRROR, J
 from models.exportable import Normalise
 from training import geometry as geo
 from training import pictures
 from training.errors import TrainingError
+from training.synth.shards import is_validation
 
 Array = NDArray[np.float32]
 
 CROP_SIDE_PX: Final = 288
-"""Side of a stored crop."""
-BUFFER: Final = 1500
-"""Samples shuffled at a time."""
+"""Side of a stored crop that names none."""
+PLANE_FOCAL_SIDES: Final = 4.0
+"""Focal length, in sides of the crop, given to a photograph whose camera is not known."""
+HALF_ENOUGH_PX: Final = 250
+"""From this side on, a JPEG decoded at half size is sharp enough for small pictures."""
+ALL_LABELLED: Final = np.ones(J, bool)
 
 
 class Crops(NamedTuple):
@@ -37,20 +43,26 @@ class Crops(NamedTuple):
 
     picture: torch.Tensor  # (B, H, W, 3) uint8 RGB
     joints_px: torch.Tensor  # (B, J, 2) in the picture
-    weight: torch.Tensor  # (B, J) 1 where the joint lies in the picture
+    weight: torch.Tensor  # (B, J) 1 where the joint is labelled and lies in the picture
     keypoints: torch.Tensor  # (B, J, 2) exact, normalised as the contract says
     box: torch.Tensor  # (B, 3)
-    joints: torch.Tensor  # (B, J, 3) root-relative, camera axes, metres
+    joints: torch.Tensor  # (B, J, 3) root-relative, camera axes, metres; without meaning where metric is 0
+    metric: torch.Tensor  # (B,) 1 where 3D truth exists, 0 for photographs
 
 
 @dataclass(frozen=True)
 class StoredCrop:
-    """One sample as stored: JPEG, joints in the axes of the crop's own camera, that camera's focal length."""
+    """One sample as stored: JPEG, joints in the axes of the crop's own camera, that camera's focal length.
+
+    Without `metric` truth the joints lie at depth 1 m, each on its ray.
+    """
 
     jpeg: bytes
     joints_cam_m: Array  # (J, 3) absolute
     focal_px: float
     side_px: int
+    labelled: NDArray[np.bool_] = field(default_factory=ALL_LABELLED.copy)  # (J,)
+    metric: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,17 +101,29 @@ def towards(bearing: tuple[float, float]) -> Array:
     return np.asarray(np.eye(3) + cross + cross @ cross / (1 + ray[2]), np.float32)
 
 
-def see(stored: StoredCrop, look: Look, height: int, width: int) -> tuple[Array, Array, Array, Array]:
-    """The geometry of one look: homography crop_from_stored (3, 3) in pixels, joints in the picture (J, 2),
-    box (3,), and root-relative joints (J, 3) in the axes of the camera that sees the crop off-axis."""
+class Seen(NamedTuple):
+    """One look at a stored crop: the homography `crop_from_stored` (3, 3) in pixels, joints in the picture (J, 2),
+    which of them are labelled (J,), the box (3,), and root-relative joints (J, 3) in the axes of the camera that
+    sees the crop off-axis."""
+
+    crop_from_stored: Array
+    joints_px: Array
+    labelled: NDArray[np.bool_]
+    box: Array
+    joints_m: Array
+
+
+def see(stored: StoredCrop, look: Look, height: int, width: int) -> Seen:
+    """The geometry of one look."""
     turn = towards(look.bearing) @ geo.rotation(2, np.float32(look.roll_rad))
     joints = stored.joints_cam_m
     flip = np.eye(3, dtype=np.float32)
+    known = stored.labelled
     if look.mirrored:
-        joints, flip[0, 0] = geo.mirror(joints), -1
+        joints, flip[0, 0], known = geo.mirror(joints), -1, known[list(MIRROR)]
     joints = joints @ turn.T
     rays = geo.project(joints)
-    centre, size = geo.keypoint_box(rays)
+    centre, size = geo.keypoint_box(rays[known])
     side = float(geo.crop_height(size)) * look.zoom
     centre = centre + np.array(look.shift) * side
     scale = height / side
@@ -111,12 +135,12 @@ def see(stored: StoredCrop, look: Look, height: int, width: int) -> tuple[Array,
     ray_from_stored = np.array([[1, 0, -stored_middle], [0, 1, -stored_middle], [0, 0, stored.focal_px]])
     crop_from_stored = crop_from_ray @ turn @ flip @ ray_from_stored
     box = np.array([*centre, side], np.float32)
-    return crop_from_stored, (rays - centre) * scale + middle, box, joints - joints[:1]
+    return Seen(crop_from_stored, (rays - centre) * scale + middle, known, box, joints - joints[:1])
 
 
 def cut(stored: StoredCrop, matrix: Array, height: int, width: int, border: int) -> NDArray[np.uint8]:
     """The picture (height, width, 3) RGB under a homography; decoded at half size where that is enough."""
-    half = height <= 144
+    half = height <= 144 and stored.side_px >= HALF_ENOUGH_PX
     flag = cv2.IMREAD_REDUCED_COLOR_2 if half else cv2.IMREAD_COLOR
     bgr = cv2.imdecode(np.frombuffer(stored.jpeg, np.uint8), flag)
     if bgr is None:
@@ -129,46 +153,85 @@ def cut(stored: StoredCrop, matrix: Array, height: int, width: int, border: int)
     )
 
 
-class CropBatches(IterableDataset[Crops]):
-    """Endless batches from the shards of a folder, listed anew at each pass. `size` can be changed while
-    workers run."""
+class CropPool:
+    """The crops of one split of a folder of shards, each read from its place in the file when wanted."""
 
-    def __init__(self, folder: Path, batch: int, size: tuple[int, int], seed: int) -> None:
-        self.folder, self.seed = folder, seed
-        self._size = multiprocessing.get_context("fork").Array("i", [*size, batch])
-        if not shards(folder):
-            raise TrainingError(f"{folder}: no shards (*.tar); make them with `posecast synth crops --out {folder}`")
+    def __init__(self, folder: Path, validation: bool) -> None:
+        self.folder = folder
+        self._places: list[tuple[Path, int, int]] = []
+        self._labels: list[dict[str, Any]] = []
+        for file in shards(folder):
+            self._index(file, validation)
+        if not self._places:
+            raise TrainingError(
+                f"{folder}: no crops of this split (*.tar); make them with `posecast synth crops` or `posecast data`"
+            )
 
-    def set_size(self, height: int, width: int, batch: int) -> None:
-        """Size of pictures, and batches, from the next batch made on."""
-        self._size[:] = [height, width, batch]
+    def __len__(self) -> int:
+        return len(self._places)
 
-    def __iter__(self) -> Iterator[Crops]:
-        cv2.setNumThreads(1)
-        info = torch.utils.data.get_worker_info()
-        rng = np.random.default_rng([self.seed, info.id if info else 0, torch.initial_seed() % 2**31])
-        pending: list[tuple[Any, ...]] = []
-        size = tuple(self._size[:])
-        for stored in self._samples(rng):
-            pending.append(_augmented(rng, stored, size[0], size[1]))
-            if len(pending) == size[2]:
-                yield collate(pending)
-                pending, size = [], tuple(self._size[:])
+    def __getitem__(self, index: int) -> StoredCrop:
+        path, start, size = self._places[index]
+        with path.open("rb") as file:
+            file.seek(start)
+            return stored_crop(file.read(size), self._labels[index])
 
-    def _samples(self, rng: np.random.Generator) -> Iterator[StoredCrop]:
-        pool: list[StoredCrop] = []
-        while True:
-            files = shards(self.folder)
-            for index in rng.permutation(len(files)):
-                pool += read_crops(files[index], validation=False)
-                while len(pool) > BUFFER:
-                    at = int(rng.integers(len(pool)))
-                    pool[at], pool[-1] = pool[-1], pool[at]
-                    yield pool.pop()
-            if len(pool) <= BUFFER:
-                rng.shuffle(pool)  # type: ignore[arg-type]
-                yield from pool
-                pool = []
+    def _index(self, path: Path, validation: bool) -> None:
+        place: tuple[str, int, int] | None = None
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for entry in tar:
+                    key, _, kind = entry.name.rpartition(".")
+                    if kind == "jpg":
+                        place = key, entry.offset_data, entry.size
+                    elif kind == "msgpack" and place is not None and place[0] == key:
+                        data = tar.extractfile(entry)
+                        if data is not None and is_validation(key) is validation:
+                            self._places.append((path, *place[1:]))
+                            self._labels.append(_slim(msgpack.unpackb(data.read())))
+        except (tarfile.TarError, OSError, ValueError) as error:
+            raise TrainingError(f"{path}: not a whole shard ({error}); delete it and make it again") from None
+
+
+def _slim(label: dict[str, Any]) -> dict[str, Any]:
+    """What of a label is needed to train, as small arrays: lists of floats of a hundred thousand crops fill memory."""
+    wanted = ("joints_crop_px", "joints_cam_m", "root_cam_m", "labelled")
+    slim = {name: np.asarray(label[name], np.float32) for name in wanted if name in label}
+    return slim | {name: label[name] for name in ("focal_crop_px", "side_px") if name in label}
+
+
+def stored_crop(jpeg: bytes, label: dict[str, Any]) -> StoredCrop:
+    """One sample of a shard; without 3D truth each labelled joint is put at depth 1 m on its ray."""
+    side = int(label.get("side_px", CROP_SIDE_PX))
+    labelled = np.asarray(label["labelled"], bool) if "labelled" in label else ALL_LABELLED
+    if "joints_cam_m" in label:
+        joints = np.asarray(label["joints_cam_m"], np.float32).reshape(J, 3) + np.asarray(label["root_cam_m"])
+        return StoredCrop(jpeg, joints.astype(np.float32), float(label["focal_crop_px"]), side, labelled)
+    focal = PLANE_FOCAL_SIDES * side
+    rays = (np.asarray(label["joints_crop_px"], np.float32).reshape(J, 2) - (side - 1) / 2) / focal
+    joints = np.concatenate([rays, np.ones((J, 1), np.float32)], 1)
+    return StoredCrop(jpeg, joints, focal, side, labelled, metric=False)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Batches drawn from several pools of crops, each with its share; `make(step, size)` is batch number `step`."""
+
+    pools: tuple[CropPool, ...]
+    shares: tuple[float, ...]
+    seed: int
+
+    def make(self, step: int, size: tuple[int, int, int]) -> Crops:
+        """Batch number `step` of pictures `size` = height, width, number."""
+        height, width, count = size
+        rng = np.random.default_rng([self.seed, step])
+        counts = rng.multinomial(count, np.array(self.shares) / sum(self.shares))
+        rows = [
+            _augmented(rng, pool[int(rng.integers(len(pool)))], height, width)
+            for pool, n in zip(self.pools, counts, strict=True)
+            for _ in range(n)
+        ]
+        return collate(rows)
 
 
 def shards(folder: Path) -> list[Path]:
@@ -176,52 +239,39 @@ def shards(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.tar"))
 
 
-def read_crops(shard: Path, validation: bool) -> list[StoredCrop]:
-    """The samples of a shard that belong to one split."""
-    from training.synth.shards import is_validation, read_shard
-
-    out = []
-    for key, jpeg, label in read_shard(shard):
-        if is_validation(key) is validation:
-            root = np.asarray(label["root_cam_m"], np.float32)
-            joints = np.asarray(label["joints_cam_m"], np.float32).reshape(J, 3) + root
-            out.append(StoredCrop(jpeg, joints, float(label["focal_crop_px"]), CROP_SIDE_PX))
-    return out
-
-
-def validation_crops(folder: Path, limit: int, height: int, width: int, seed: int = 4) -> Crops:
-    """Up to `limit` held-out crops, each turned by a fixed random angle, cut without jitter or disturbance."""
+def validation_crops(folder: Path, limit: int, height: int, width: int, seed: int = 4, turned: bool = True) -> Crops:
+    """Up to `limit` held-out crops, cut without jitter or disturbance; `turned` each by a fixed random angle."""
+    pool = CropPool(folder, validation=True)
     rng = np.random.default_rng(seed)
     rows: list[tuple[Any, ...]] = []
-    for file in shards(folder):
-        for stored in read_crops(file, validation=True):
-            look = random_look(rng)
-            look = Look(look.roll_rad, False, look.bearing, 1.0, (0.0, 0.0))
-            matrix, joints_px, box, joints = see(stored, look, height, width)
-            rows.append((cut(stored, matrix, height, width, cv2.BORDER_REPLICATE), joints_px, box, joints))
-            if len(rows) == limit:
-                return collate(rows)
-    if not rows:
-        raise TrainingError(f"{folder}: no held-out crop yet; render more with `posecast synth crops`")
+    for index in rng.permutation(len(pool))[:limit]:
+        stored, look = pool[int(index)], random_look(rng)
+        look = Look(look.roll_rad, False, look.bearing, 1.0, (0.0, 0.0)) if turned else plain_look()
+        seen = see(stored, look, height, width)
+        rows.append((cut(stored, seen.crop_from_stored, height, width, cv2.BORDER_REPLICATE), *_row(stored, seen)))
     return collate(rows)
 
 
+def _row(stored: StoredCrop, seen: Seen) -> tuple[Any, ...]:
+    return seen.joints_px, seen.labelled, seen.box, seen.joints_m, stored.metric
+
+
 def _augmented(rng: np.random.Generator, stored: StoredCrop, height: int, width: int) -> tuple[Any, ...]:
-    matrix, joints_px, box, joints = see(stored, random_look(rng), height, width)
+    seen = see(stored, random_look(rng), height, width)
     border = cv2.BORDER_REPLICATE if rng.random() < 0.5 else cv2.BORDER_REFLECT_101
-    picture = pictures.disturb(rng, cut(stored, matrix, height, width, border))
-    box = box * np.float32(np.exp(rng.normal(0, 0.1)))
-    return picture, joints_px, box, joints
+    picture = pictures.disturb(rng, cut(stored, seen.crop_from_stored, height, width, border))
+    seen = seen._replace(box=seen.box * np.float32(np.exp(rng.normal(0, 0.1))))
+    return picture, *_row(stored, seen)
 
 
 def collate(rows: list[tuple[Any, ...]]) -> Crops:
-    """A batch from (picture, joints_px, box, joints) rows."""
-    picture, joints_px, box, joints = (np.stack(column) for column in zip(*rows, strict=True))
+    """A batch from (picture, joints_px, labelled, box, joints, metric) rows."""
+    picture, joints_px, labelled, box, joints, metric = (np.stack(column) for column in zip(*rows, strict=True))
     height, width = picture.shape[1:3]
     inside = ((joints_px > -0.5) & (joints_px < np.array([width, height]) - 0.5)).all(-1)
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
     keypoints = (joints_px - middle) / (height / 2)
-    arrays = (joints_px, inside, keypoints, box, joints)
+    arrays = (joints_px, inside & labelled, keypoints, box, joints, metric)
     return Crops(torch.from_numpy(picture), *(torch.from_numpy(np.asarray(x, np.float32)) for x in arrays))
 
 
@@ -229,12 +279,3 @@ def normalise_picture(picture: torch.Tensor) -> torch.Tensor:
     """uint8 (B, h, w, 3) to what the networks take, (B, 3, h, w), exactly as the exported networks do it
     inside."""
     return torch.as_tensor(Normalise().to(picture.device)(picture))
-
-
-def loader(batches: IterableDataset[Any], workers: int) -> Iterator[Any]:
-    """Batches made by `workers` processes (0: in this one)."""
-    if workers == 0:
-        return iter(batches)
-    return iter(
-        DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4, multiprocessing_context="fork")
-    )

@@ -8,6 +8,7 @@ ended.
 
 import copy
 import csv
+import json
 import math
 import time
 from collections.abc import Mapping
@@ -22,7 +23,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from training import checkpoint
+from engines.store import MANIFEST
+from training import checkpoint, warmstart
 from training.errors import TrainingError
 
 console = Console(stderr=True)
@@ -52,6 +54,9 @@ class Recipe(Protocol):
     def validate(self, modules: nn.ModuleDict) -> dict[str, float]:
         """Figures of `modules` on the fixed validation split, without gradients."""
 
+    def shipped(self) -> dict[str, tuple[nn.Module, Tensor | None]]:
+        """By shipped network: the module that its file can start, and inputs to settle batch statistics on, if any."""
+
 
 @dataclass
 class Options:
@@ -72,7 +77,7 @@ class Options:
     validate_s: float = 300.0
     resume: bool = False
     init_from: str = ""
-    """Folder of another run whose averaged weights are the starting point, where names and shapes agree."""
+    """Where to start: another run's folder (averaged weights, where names and shapes agree) or shipped weights."""
 
 
 class Average:
@@ -138,12 +143,25 @@ class Trainer:
         elif last.exists() and not self.options.resume:
             raise TrainingError(f"{last} exists: add --resume to go on, or choose another --out")
         elif self.options.init_from:
-            source = Path(self.options.init_from) / checkpoint.LAST
-            count = checkpoint.initialise(source, self.modules)
+            self.recipe.header["started_from"] = self._initialise(Path(self.options.init_from))
             self.average.modules.load_state_dict(self.modules.state_dict())
-            older = checkpoint.read_header(source)
-            self.recipe.header["started_from"] = f"{older['recipe']}, {older['step']} steps, {older['samples']} samples"
-            console.print(f"{self.recipe.name}: {count} tensors taken from {source}")
+
+    def _initialise(self, folder: Path) -> str:
+        """Weights from a folder of shipped networks, or from another run; returns what they were, for the card."""
+        if (folder / MANIFEST).exists():
+            manifest = json.loads((folder / MANIFEST).read_text())
+            taken = []
+            for network, (module, calibrate) in self.recipe.shipped().items():
+                if network in manifest:
+                    count = warmstart.initialise(folder / f"{network}.onnx", module, calibrate)
+                    console.print(f"{self.recipe.name}: {count} tensors taken from {folder / network}.onnx")
+                    taken.append(f"{network} {manifest[network]['sha256'][:12]} ({manifest[network]['created_from']})")
+            return "shipped weights: " + ", ".join(taken)
+        source = folder / checkpoint.LAST
+        count = checkpoint.initialise(source, self.modules)
+        console.print(f"{self.recipe.name}: {count} tensors taken from {source}")
+        older = checkpoint.read_header(source)
+        return f"{older['recipe']}, {older['step']} steps, {older['samples']} samples"
 
     @property
     def progress(self) -> float:

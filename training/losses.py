@@ -4,6 +4,7 @@ Shapes: B batch, T frames, J joints, D embedding, h w heat map. Distances in met
 """
 
 import math
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,10 @@ from torch import Tensor, nn
 
 from engines.codecs import HEATMAP_H, HEATMAP_SIGMA
 from engines.skeleton import BONES
+
+
+SMALLEST_SCALE: Final = 1e-4
+"""Of the logits of the contrastive losses: tau is at most 10,000 (UniHPE)."""
 
 
 def heatmap_target(joints_cells: Tensor, h: int, w: int) -> Tensor:
@@ -27,21 +32,27 @@ def heatmap_target(joints_cells: Tensor, h: int, w: int) -> Tensor:
     return target / target.sum((-2, -1), keepdim=True).clamp_min(1e-8)
 
 
-def heatmap_cross_entropy(logits: Tensor, joints_cells: Tensor, weight: Tensor) -> Tensor:
-    """Soft-max cross-entropy over each map: `logits` (B, J, h, w), `joints_cells` (B, J, 2), `weight` (B, J).
+def heatmap_joint_losses(logits: Tensor, joints_cells: Tensor) -> Tensor:
+    """Soft-max cross-entropy (B, J) of each map: `logits` (B, J, h, w), `joints_cells` (B, J, 2) = x, y in cells.
 
-    Reported above the target's own entropy, so that a perfect map scores about 0. Joints outside the map count
-    nothing.
+    Counted above the target's own entropy, so that a perfect map scores about 0.
     """
     h, w = logits.shape[-2:]
-    target = heatmap_target(joints_cells, h, w)
-    x, y = joints_cells[..., 0], joints_cells[..., 1]
-    inside = (x >= -0.5) & (x <= w - 0.5) & (y >= -0.5) & (y <= h - 0.5)
+    flat = heatmap_target(joints_cells, h, w).flatten(2)
     log_p = logits.float().flatten(2).log_softmax(-1)
-    flat = target.flatten(2)
-    loss = -(flat * (log_p - flat.clamp_min(1e-12).log())).sum(-1)
-    weight = weight * inside
-    return (loss * weight).sum() / weight.sum().clamp_min(1e-6)
+    return -(flat * (log_p - flat.clamp_min(1e-12).log())).sum(-1)
+
+
+def row_means(values: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted means (B,) of `values` (B, J), and the sums (B,) of their weights."""
+    total = weight.sum(-1)
+    return (values * weight).sum(-1) / total.clamp_min(1e-6), total
+
+
+def heatmap_cross_entropy(logits: Tensor, joints_cells: Tensor, weight: Tensor) -> Tensor:
+    """Mean of `heatmap_joint_losses` by `weight` (B, J), which is 0 where a joint lies outside of the picture."""
+    rows, total = row_means(heatmap_joint_losses(logits, joints_cells), weight)
+    return (rows * total).sum() / total.sum().clamp_min(1e-6)
 
 
 def euclid(predicted: Tensor, truth: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -54,7 +65,10 @@ def euclid(predicted: Tensor, truth: Tensor, weight: Tensor | None = None) -> Te
 
 
 class Temperature(nn.Module):
-    """Learnable logit scale 1/tau, kept at most `largest` (UniHPE stage 1: tau0 = 1/14, scale <= 100)."""
+    """Learnable logit scale 1/tau, kept between `SMALLEST_SCALE` and `largest`.
+
+    The parameter itself is clamped, not a copy of it: past a clamped copy it would get no gradient and never return.
+    """
 
     def __init__(self, scale: float = 14.0, largest: float = 100.0) -> None:
         super().__init__()
@@ -63,7 +77,9 @@ class Temperature(nn.Module):
 
     def forward(self) -> Tensor:
         """Scale, a scalar tensor."""
-        return self.log_scale.clamp(max=self.log_largest).exp()
+        with torch.no_grad():
+            self.log_scale.clamp_(math.log(SMALLEST_SCALE), self.log_largest)
+        return self.log_scale.exp()
 
 
 def cosines(a: Tensor, b: Tensor) -> Tensor:
