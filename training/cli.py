@@ -1,9 +1,8 @@
-"""The verbs of training: `posecast synth`, `train`, `export`, `eval`, registered in pyproject as `posecast.commands`.
+"""The verbs of training: `posecast synth`, `train`, `export`, registered in pyproject as `posecast.commands`.
 
-`synth`, `train`, `export` and `evaluate` are each a `typer.Typer`; the last three hold a single command.
+Each is a `typer.Typer`; the last two hold a single command. `posecast eval` is in `training.evaluate.cli`.
 """
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +16,10 @@ console = Console(stderr=True)
 
 train = typer.Typer(help="Train a network from synthetic athletes and motion capture.", add_completion=False)
 export = typer.Typer(help="Write trained networks to weights/ as ONNX, proven equal.", add_completion=False)
-evaluate = typer.Typer(help="Measure the shipped networks on held-out data.", add_completion=False)
 
 RunsOption = Annotated[Path, typer.Option(help="Folder of the training runs.")]
 DataOption = Annotated[Path, typer.Option(help="Folder with crops/ and scenes/ from `posecast synth`.")]
 MocapOption = Annotated[Path, typer.Option(help="Folder of motion capture files (*.npz).")]
-WeightsOption = Annotated[Path, typer.Option(help="Folder of the shipped networks.")]
 
 
 class Refused(typer.BadParameter):
@@ -90,30 +87,6 @@ def export_command(
     for row in rows:
         table.add_row(row.network, f"{row.size / 1e6:.2f}", f"{row.error:.1e}", f"{row.error_fp16:.1e}", row.trained)
     Console().print(table)
-
-
-@evaluate.command()
-def evaluate_command(
-    name: Annotated[str, typer.Argument(help="crops, lift, temporal, track, or all.")] = "all",
-    data: DataOption = Path("data"),
-    mocap: MocapOption = Path("data/mocap"),
-    weights: WeightsOption = Path("weights"),
-    limit: Annotated[int, typer.Option(help="Samples at most per measurement.")] = 2000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Measure the ONNX networks in `weights` on the held-out split: errors by orientation, decoder and look-ahead."""
-    from training.evaluate import evaluate as measure
-    from training.settings import Data
-
-    try:
-        results = measure(name, Data(data, mocap), weights, limit)
-    except TrainingError as error:
-        raise Refused(str(error)) from None
-    if as_json:
-        typer.echo(json.dumps(results, indent=2))
-        return
-    for title, figures in results.items():
-        _table(title, figures)
 
 
 def _table(title: str, figures: dict[str, float]) -> None:
