@@ -1,76 +1,35 @@
-"""Procedural backgrounds: plain, gradients, noise, tiles, water, shapes, and mixtures of two. RGB uint8."""
+"""Backgrounds: painted places, or patterns without any place; windows of one serve several pictures. RGB uint8."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from training.synth import places, things
+from training.synth.camera import Camera
+from training.synth.lighting import Lighting, random_lighting
+from training.synth.panorama import Light, Panorama
+from training.synth.surfaces import any_colour, cloud
+
 Array = npt.NDArray[Any]
 
 
-def _colour(rng: np.random.Generator) -> Array:
-    grey = rng.uniform(15, 245)
-    return np.clip(grey + rng.normal(0, rng.choice([4, 25, 70]), 3), 0, 255).astype(np.float32)
-
-
-def _blue(rng: np.random.Generator) -> Array:
-    return np.array([rng.uniform(0, 110), rng.uniform(70, 200), rng.uniform(120, 255)], np.float32)
-
-
 def _plain(rng: np.random.Generator, side: int) -> Array:
-    return np.full((side, side, 3), _colour(rng), np.float32)
+    return np.full((side, side, 3), any_colour(rng), np.float32)
 
 
 def _gradient(rng: np.random.Generator, side: int) -> Array:
-    corners = np.stack([_colour(rng) for _ in range(4)]).reshape(2, 2, 3)
+    corners = np.stack([any_colour(rng) for _ in range(4)]).reshape(2, 2, 3)
     return cv2.resize(corners, (side, side), interpolation=cv2.INTER_LINEAR)
 
 
-def field(rng: np.random.Generator, side: int, coarsest: int = 3, stretch: float = 1.0) -> Array:
-    """Fractal noise [side, side] in 0-1; `stretch` > 1 draws it out sideways."""
-    total = np.zeros((side, side), np.float32)
-    cells, weight = coarsest, 1.0
-    while cells < side // 2:
-        rows = max(2, min(side, int(cells * stretch)))
-        grid = rng.random((rows, cells), np.float32)
-        total += weight * cv2.resize(grid, (side, side), interpolation=cv2.INTER_CUBIC)
-        cells, weight = cells * 2, weight * float(rng.uniform(0.45, 0.75))
-    low, high = float(total.min()), float(total.max())
-    return np.asarray((total - low) / (high - low))
-
-
 def _noise(rng: np.random.Generator, side: int) -> Array:
-    mixing = field(rng, side, int(rng.integers(2, 24)))[..., None]
-    return _colour(rng) * mixing + _colour(rng) * (1 - mixing)
-
-
-def _water(rng: np.random.Generator, side: int) -> Array:
-    waves = field(rng, side, int(rng.integers(3, 14)), float(rng.uniform(1.5, 5)))
-    crest = np.clip((waves - rng.uniform(0.55, 0.8)) * rng.uniform(2, 6), 0, 1)[..., None]
-    mixing = waves[..., None]
-    base = _blue(rng) * mixing + _blue(rng) * (1 - mixing)
-    return base * (1 - crest) + crest * 245
-
-
-def _tiles(rng: np.random.Generator, side: int) -> Array:
-    pitch = int(rng.integers(8, 70))
-    image = np.empty((side, side, 3), np.float32)
-    image[:] = _blue(rng) if rng.random() < 0.5 else _colour(rng)
-    cells = -(-side // pitch)
-    shade = rng.normal(0, rng.uniform(1, 14), (cells, cells)).astype(np.float32)
-    image += cv2.resize(shade, (cells * pitch, cells * pitch), interpolation=cv2.INTER_NEAREST)[:side, :side, None]
-    joint, width = _colour(rng), int(rng.integers(1, 4))
-    for line in range(0, side, pitch):
-        image[line : line + width] = joint
-        image[:, line : line + width] = joint
-    corners = np.array([[0, 0], [side, 0], [side, side], [0, side]], np.float32)
-    moved = corners + rng.normal(0, 0.12 * side, (4, 2)).astype(np.float32)
-    return cv2.warpPerspective(
-        image, cv2.getPerspectiveTransform(corners, moved), (side, side), borderMode=cv2.BORDER_REFLECT
-    )
+    mixing = cloud(rng, side, side, float(np.exp(rng.uniform(-1.5, 1.2))))[..., None]
+    return any_colour(rng) * mixing + any_colour(rng) * (1 - mixing)
 
 
 def _shapes(rng: np.random.Generator, side: int) -> Array:
@@ -83,7 +42,7 @@ def _shapes(rng: np.random.Generator, side: int) -> Array:
 def scatter(rng: np.random.Generator, image: Array, size: float) -> None:
     """Draw one random polygon, ellipse or bar of about `size` pixels into `image`."""
     side = len(image)
-    centre, colour = rng.uniform(0, side, 2), tuple(float(c) for c in _colour(rng))
+    centre, colour = rng.uniform(0, side, 2), tuple(float(c) for c in any_colour(rng))
     kind = rng.integers(3)
     if kind == 0:
         points = centre + rng.normal(0, size, (int(rng.integers(3, 7)), 2))
@@ -99,40 +58,72 @@ def scatter(rng: np.random.Generator, image: Array, size: float) -> None:
 
 def _crowd(rng: np.random.Generator, side: int) -> Array:
     image = _noise(rng, side) * 0.5
-    pitch = int(rng.integers(10, 36))
-    for row in range(0, side + pitch, pitch):
-        for column in range(0, side + pitch, pitch):
-            x, y = (np.array([column, row]) + rng.normal(0, pitch / 5, 2)).astype(int).tolist()
-            cv2.ellipse(
-                image,
-                (x, y + pitch // 2),
-                (pitch // 2, pitch // 2),
-                0,
-                0,
-                360,
-                tuple(_colour(rng).tolist()),
-                -1,
-            )
-            skin = float(rng.uniform(40, 220))
-            cv2.circle(image, (x, y), max(2, pitch // 4), (skin, skin * 0.75, skin * 0.62), -1)
+    things.crowd(rng, image, 0, side, int(rng.integers(10, 36)))
     return image
 
 
-KINDS = (_plain, _gradient, _noise, _water, _water, _tiles, _shapes, _shapes, _crowd)
+_ABSTRACT: Final = (_plain, _gradient, _noise, _shapes, _shapes, _crowd)
+SHARE_PANORAMA: Final = 0.3
+SHARE_ABSTRACT: Final = 0.12
+"""Share of canvases that show no place at all: they keep the networks from leaning on scenery."""
 
 
-def canvas(rng: np.random.Generator, side: int = 512) -> Array:
-    """One background [side, side, 3] uint8; windows of it serve several pictures."""
-    image = KINDS[int(rng.integers(len(KINDS)))](rng, side)
+def _abstract(rng: np.random.Generator, side: int) -> Array:
+    image = _ABSTRACT[int(rng.integers(len(_ABSTRACT)))](rng, side)
     if rng.random() < 0.35:
-        other = KINDS[int(rng.integers(len(KINDS)))](rng, side)
+        other = _ABSTRACT[int(rng.integers(len(_ABSTRACT)))](rng, side)
         rows, columns = np.mgrid[:side, :side] - side / 2
         angle = rng.normal(0, 0.25)
         below = rows * np.cos(angle) + columns * np.sin(angle) > rng.normal(0, side / 5)
         image = np.where(below[..., None], other, image)
-    if rng.random() < 0.5:
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.6, 5)))
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return image
+
+
+def _graded(rng: np.random.Generator, image: Array) -> Array:
+    """Light over the whole place: its colour, dark or bright, unevenness."""
+    gain = float(np.exp(rng.normal(-0.05, 0.2))) * np.exp(rng.normal(0, 0.05, 3))
+    if rng.random() < 0.8:
+        pools = rng.uniform(0.5, 1.3, (int(rng.integers(2, 4)), int(rng.integers(2, 4)))).astype(np.float32)
+        image = image * cv2.resize(pools, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)[..., None]
+    if rng.random() < 0.12:
+        gain *= rng.uniform(0.1, 0.5)
+    return np.asarray(image * gain.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """One background `image` [S, S, 3] uint8; windows of it serve several pictures. `light` of the place if known."""
+
+    image: Array
+    light: Light | None = None
+
+    def lighting(self, rng: np.random.Generator, camera: Camera) -> Lighting:
+        """Light for a body seen by `camera` before this background."""
+        if self.light is None:
+            lamp = random_lighting(rng)
+            # Mostly as bright as the place; now and then a dark figure before light, or a lit one before darkness.
+            level = (self.image[::16, ::16].mean() / 110) ** rng.choice([0.7, 0.0, -0.3], p=[0.7, 0.2, 0.1])
+            gain = float(np.clip(level, 0.2, 1.5))
+            shades = None if lamp.harmonics is None else lamp.harmonics * gain
+            return Lighting(lamp.direction, lamp.sun * gain, lamp.sky * gain, lamp.ground * gain, shades)
+        return self.light.seen_by(camera)
+
+
+def canvas(rng: np.random.Generator, panoramas: tuple[Panorama, ...] = (), side: int = 512) -> Canvas:
+    """A random background: a view of a panorama where there are some, a painted place, or a mere pattern."""
+    light = None
+    if panoramas and rng.random() < SHARE_PANORAMA:
+        image, light = panoramas[int(rng.integers(len(panoramas)))].view(rng, side)
+    elif rng.random() < SHARE_ABSTRACT:
+        image = _abstract(rng, side)
+    else:
+        makers, shares = zip(*places.PLACES, strict=True)
+        image = makers[int(rng.choice(len(makers), p=np.array(shares) / sum(shares)))](rng, side)
+    if light is None:
+        image = _graded(rng, image)
+    if rng.random() < 0.4:
+        image = cv2.GaussianBlur(image, (0, 0), float(np.exp(rng.uniform(-0.5, 1.4))))
+    return Canvas(np.clip(image, 0, 255).astype(np.uint8), light)
 
 
 def window(rng: np.random.Generator, image: Array, side: int) -> Array:

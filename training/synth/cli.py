@@ -24,6 +24,10 @@ MocapDir = Annotated[
         help="Folder of .npz motion capture (pos17 [F,17,3], metres, z up). Without: random poses and dives.",
     ),
 ]
+HdriDir = Annotated[
+    Path | None,
+    typer.Option("--hdri", help="Folder of equirectangular pictures (.hdr, .exr, .jpg): backgrounds and their light."),
+]
 
 
 def _fail(error: Exception) -> typer.Exit:
@@ -31,8 +35,8 @@ def _fail(error: Exception) -> typer.Exit:
     return typer.Exit(2)
 
 
-def _shards(kind: str, out: Path, count: int, seed: int, workers: int, mocap: Path | None) -> None:
-    from training.synth import generate, motion, render
+def _shards(kind: str, out: Path, count: int, seed: int, workers: int, mocap: Path | None, hdri: Path | None) -> None:
+    from training.synth import generate, motion, panorama, render
 
     columns = (
         TextColumn(kind),
@@ -44,7 +48,9 @@ def _shards(kind: str, out: Path, count: int, seed: int, workers: int, mocap: Pa
     try:
         if mocap is not None:
             motion.read_mocap(mocap)
-        job = generate.Job(kind, seed, count, out, mocap)  # type: ignore[arg-type]
+        if hdri is not None:
+            panorama.read(hdri)
+        job = generate.Job(kind, seed, count, out, mocap, hdri)  # type: ignore[arg-type]
         with Progress(*columns) as bar:
             task = bar.add_task(kind, total=count, rate="")
 
@@ -53,24 +59,28 @@ def _shards(kind: str, out: Path, count: int, seed: int, workers: int, mocap: Pa
                 bar.update(task, completed=done, rate=f"{speed:.0f}/s" if speed else "")
 
             kept, made = generate.run(job, workers, tell)
-    except (motion.MocapError, render.NoGraphicsError, generate.SeedError, OSError) as error:
+    except (motion.MocapError, panorama.PanoramaError, render.NoGraphicsError, generate.SeedError, OSError) as error:
         raise _fail(error) from None
     typer.echo(f"{out}: {made} shards rendered, {kept} were there already")
 
 
 @app.command()
-def crops(out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None) -> None:
+def crops(
+    out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None, hdri: HdriDir = None
+) -> None:
     """Render crops of one athlete (288x288) with 2D and 3D joints, as tar shards of 1000.
 
     Complete shards are kept, so an interrupted run goes on where it stopped.
     """
-    _shards("crops", out, count, seed, workers, mocap)
+    _shards("crops", out, count, seed, workers, mocap, hdri)
 
 
 @app.command()
-def scenes(out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None) -> None:
-    """Render tracker pictures (256x256): a subject of 6-60 % of the side somewhere, 12 % without one."""
-    _shards("scenes", out, count, seed, workers, mocap)
+def scenes(
+    out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None, hdri: HdriDir = None
+) -> None:
+    """Render tracker pictures (256x256): a subject of 6-90 % of the side somewhere, 12 % without one."""
+    _shards("scenes", out, count, seed, workers, mocap, hdri)
 
 
 @app.command()
@@ -80,13 +90,14 @@ def preview(
     seed: Seed = 0,
     groups: Annotated[int, typer.Option("--groups", min=1, max=20, help="Rows of ten pictures.")] = 3,
     mocap: MocapDir = None,
+    hdri: HdriDir = None,
 ) -> None:
     """Draw a contact sheet with joints and boxes: the quick look before a long run."""
-    from training.synth import motion, render, sheet
+    from training.synth import motion, panorama, render, sheet
 
     try:
-        sheet.write(out, kind, seed, groups, mocap)
-    except (motion.MocapError, render.NoGraphicsError, ValueError, OSError) as error:
+        sheet.write(out, kind, seed, groups, mocap, hdri)
+    except (motion.MocapError, panorama.PanoramaError, render.NoGraphicsError, ValueError, OSError) as error:
         raise _fail(error) from None
     typer.echo(f"{out}: written")
 

@@ -20,16 +20,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.synth import backgrounds, motion
+from training.synth import backgrounds, motion, panorama
 from training.synth.body import MESH_COARSE, Body, load
 from training.synth.camera import Camera, around, filling
-from training.synth.look import random_lighting, random_look
+from training.synth.look import random_look
 from training.synth.render import Layer, Renderer, mask_box, visible
 from training.synth.retarget import turns_from_joints
 from training.synth.shards import write_shard
 
 Array = npt.NDArray[Any]
 Sample = tuple[str, bytes, dict[str, Any]]
+Panoramas = tuple[panorama.Panorama, ...]
 Kind = Literal["crops", "scenes"]
 
 CROP_SIDE_PX: Final = 288
@@ -57,6 +58,7 @@ class Job:
     count: int
     out: Path
     mocap: Path | None = None
+    hdri: Path | None = None
 
     def __post_init__(self) -> None:
         if self.seed == SHOWCASE_SEED:
@@ -164,17 +166,19 @@ def _occlude(rng: np.random.Generator, image: Array, label: dict[str, Any]) -> A
     return cover.astype(np.uint8)
 
 
-def crop_group(seed: int, group: int, mocap: motion.Mocap | None) -> list[Sample]:
+def crop_group(seed: int, group: int, mocap: motion.Mocap | None, panoramas: Panoramas = ()) -> list[Sample]:
     """The ten crops of one group."""
     rng = _rng("crops", seed, group)
-    canvases = [backgrounds.canvas(rng) for _ in range(3)]
+    canvases = [backgrounds.canvas(rng, panoramas) for _ in range(3)]
     samples: list[Sample] = []
     for posed in _posed_group(rng, mocap, POSES):
         for _ in range(VIEWS):
             camera = _view(rng, posed, CROP_SIDE_PX, float(rng.uniform(0.55, 0.65)))
-            layer = _renderer().draw(posed.body, posed.vertices_m, random_look(rng), random_lighting(rng), camera)
+            canvas = canvases[int(rng.integers(3))]
+            light = canvas.lighting(rng, camera)
+            layer = _renderer().draw(posed.body, posed.vertices_m, random_look(rng), light, camera)
             label = crop_label(layer, camera, posed.joints_m)
-            image = layer.over(backgrounds.window(rng, canvases[int(rng.integers(3))], CROP_SIDE_PX))
+            image = layer.over(backgrounds.window(rng, canvas.image, CROP_SIDE_PX))
             if label is None:
                 raise RuntimeError(f"group {group}: the camera missed the body; report this seed: {seed}")
             if rng.random() < 0.12:
@@ -196,22 +200,32 @@ def _placed(rng: np.random.Generator, camera: Camera, share: float) -> Camera:
     return dataclasses.replace(camera, matrix_px=matrix)
 
 
-def scene_group(seed: int, group: int, mocap: motion.Mocap | None) -> list[Sample]:
+def _share(rng: np.random.Generator) -> float:
+    """The subject's share of the picture's side: any octave from 6 % to 90 % alike, and large ones once more."""
+    if rng.random() < 0.3:
+        return float(rng.uniform(0.4, 0.92))
+    return float(np.exp(rng.uniform(np.log(0.06), np.log(0.90))))
+
+
+def scene_group(seed: int, group: int, mocap: motion.Mocap | None, panoramas: Panoramas = ()) -> list[Sample]:
     """Ten tracker pictures of one group: mostly one subject anywhere, sometimes a smaller bystander, or nobody."""
     rng = _rng("scenes", seed, group)
-    canvases = [backgrounds.canvas(rng) for _ in range(4)]
+    canvases = [backgrounds.canvas(rng, panoramas) for _ in range(4)]
     everyone = list(_posed_group(rng, mocap, POSES))
     bystanders = list(_posed_group(rng, mocap, 2))
     samples: list[Sample] = []
     for place in range(PER_GROUP):
-        image = backgrounds.window(rng, canvases[int(rng.integers(4))], SCENE_SIDE_PX)
-        share = float(np.exp(rng.uniform(np.log(0.06), np.log(0.60))))
+        canvas = canvases[int(rng.integers(4))]
+        image = backgrounds.window(rng, canvas.image, SCENE_SIDE_PX)
+        share = _share(rng)
         label: dict[str, Any] = {"present": 0, "box": None, "box_px": None, "seed": seed, "source": "none"}
         if rng.random() > 0.12:
             if rng.random() < 0.25:
-                image, _, _ = _add_person(rng, image, bystanders[int(rng.integers(2))], share * rng.uniform(0.3, 0.6))
+                image, _, _ = _add_person(
+                    rng, image, canvas, bystanders[int(rng.integers(2))], share * rng.uniform(0.3, 0.6)
+                )
             subject = everyone[place // VIEWS]
-            image, box, pixels = _add_person(rng, image, subject, share)
+            image, box, pixels = _add_person(rng, image, canvas, subject, share)
             if box is not None:
                 norm = 2 * (box + 0.5) / SCENE_SIDE_PX - 1
                 label |= {"present": 1, "box": _rounded(norm, 5), "box_px": _rounded(box, 1)}
@@ -221,10 +235,11 @@ def scene_group(seed: int, group: int, mocap: motion.Mocap | None) -> list[Sampl
 
 
 def _add_person(
-    rng: np.random.Generator, image: Array, posed: _Posed, share: float
+    rng: np.random.Generator, image: Array, canvas: backgrounds.Canvas, posed: _Posed, share: float
 ) -> tuple[Array, Array | None, Array]:
     camera = _placed(rng, _view(rng, posed, SCENE_SIDE_PX, share), share)
-    layer = _renderer().draw(posed.body, posed.vertices_m, random_look(rng), random_lighting(rng), camera)
+    light = canvas.lighting(rng, camera)
+    layer = _renderer().draw(posed.body, posed.vertices_m, random_look(rng), light, camera)
     pixels = camera.project(camera.to_cam(posed.joints_m))
     return layer.over(image), mask_box(layer.mask), pixels
 
@@ -233,9 +248,10 @@ def samples(job: Job, shard: int) -> Iterator[Sample]:
     """The samples of one shard of `job`."""
     start, stop = shard * PER_SHARD, min((shard + 1) * PER_SHARD, job.count)
     mocap = _mocap(job.mocap) if job.mocap is not None else None
+    panoramas = panorama.read(job.hdri) if job.hdri is not None else ()
     make = crop_group if job.kind == "crops" else scene_group
     for group in range(start // PER_GROUP, -(-stop // PER_GROUP)):
-        yield from make(job.seed, group, mocap)[: stop - group * PER_GROUP]
+        yield from make(job.seed, group, mocap, panoramas)[: stop - group * PER_GROUP]
 
 
 _count: Any = None

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.synth.backgrounds import field
 from training.synth.camera import Camera
 from training.synth.dive import GRAVITY_M_S2
+from training.synth.surfaces import field
 
 Array = npt.NDArray[Any]
 Colour = tuple[float, float, float]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.skeleton import BONES, LEFT, RIGHT
-from training.synth import generate, motion
+from training.synth import generate, motion, panorama
 
 Array = npt.NDArray[Any]
 
@@ -40,7 +40,7 @@ def drawn(jpg: bytes, label: dict[str, Any], side: int = _SIDE_PX) -> Array:
     return image
 
 
-def write(out: Path, kind: str, seed: int, groups: int, mocap: Path | None) -> None:
+def write(out: Path, kind: str, seed: int, groups: int, mocap: Path | None, hdri: Path | None = None) -> None:
     """Write a sheet of `groups` rows: above each row of drawn samples, the same samples bare (crops only).
 
     Raises ValueError for an unknown kind, MocapError and NoGraphicsError as the generator does.
@@ -49,9 +49,10 @@ def write(out: Path, kind: str, seed: int, groups: int, mocap: Path | None) -> N
         raise ValueError(f"--kind {kind}: unknown; choose crops or scenes")
     make = generate.crop_group if kind == "crops" else generate.scene_group
     recorded = motion.read_mocap(mocap) if mocap is not None else None
+    panoramas = panorama.read(hdri) if hdri is not None else ()
     rows = []
     for group in range(groups):
-        samples = make(seed, group, recorded)
+        samples = make(seed, group, recorded, panoramas)
         bare = {"box": None, "visible": []}
         if kind == "crops":
             rows.append(np.concatenate([drawn(jpg, bare) for _, jpg, _ in samples], 1))
