@@ -3,25 +3,30 @@
 A recipe brings modules, batches, a loss and a validation; the loop brings everything else. Progress runs from
 0 to 1 over the budget (minutes of training, or steps) and drives the learning rate and the recipe's own
 schedule. Training time is counted across resumes, so `--minutes 90 --resume` goes on where a run of 60 minutes
-ended.
+ended. Whatever a step draws at random follows from (seed, step), so a run with a budget of steps has the same
+losses whether it was interrupted or not. Losses and figures go to `log.csv`, `validation.csv` and, for
+TensorBoard, to `events/`.
 """
 
 import copy
 import csv
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.tensorboard import SummaryWriter
 
 from engines.store import MANIFEST
 from training import checkpoint, warmstart
@@ -34,6 +39,8 @@ class Recipe(Protocol):
     """What is trained and how."""
 
     name: str
+    settings: Any
+    """The dataclass of its table `recipe`, stored in every checkpoint."""
     modules: nn.ModuleDict
     header: dict[str, Any]
     """Stored in every checkpoint: scale, joint order, frame rate, data and whatever else export and use must
@@ -77,7 +84,8 @@ class Options:
     validate_s: float = 300.0
     resume: bool = False
     init_from: str = ""
-    """Where to start: another run's folder (averaged weights, where names and shapes agree) or shipped weights."""
+    """Where to start: folders of other runs (averaged weights, where names and shapes agree) or of shipped weights,
+    separated by commas; of two that hold a tensor the later counts."""
 
 
 class Average:
@@ -103,9 +111,9 @@ def attention(device: torch.device) -> AbstractContextManager[Any]:
     return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
 
 
-def learning_rate(step: int, since_resume: int, progress: float, options: Options) -> float:
-    """Warm-up (again after a resume), then a cosine down to 2 % of the peak at the end of the budget."""
-    warm = min(1.0, (step + 1) / options.warmup_steps, (since_resume + 1) / min(50, options.warmup_steps))
+def learning_rate(step: int, progress: float, options: Options) -> float:
+    """Warm-up, then a cosine down to 2 % of the peak at the end of the budget."""
+    warm = min(1.0, (step + 1) / options.warmup_steps)
     return options.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
@@ -130,6 +138,7 @@ class Trainer:
         self.step, self.elapsed_s, self.seen = 0, 0.0, 0
         self.figures: dict[str, float] = {}
         self._start()
+        self.board = SummaryWriter(str(options.out / "events"), purge_step=self.step or None)
 
     def _start(self) -> None:
         last = self.options.out / checkpoint.LAST
@@ -143,7 +152,8 @@ class Trainer:
         elif last.exists() and not self.options.resume:
             raise TrainingError(f"{last} exists: add --resume to go on, or choose another --out")
         elif self.options.init_from:
-            self.recipe.header["started_from"] = self._initialise(Path(self.options.init_from))
+            folders = [Path(folder.strip()) for folder in self.options.init_from.split(",")]
+            self.recipe.header["started_from"] = "; ".join(self._initialise(folder) for folder in folders)
             self.average.modules.load_state_dict(self.modules.state_dict())
 
     def _initialise(self, folder: Path) -> str:
@@ -175,11 +185,14 @@ class Trainer:
         """Trains to the end of the budget; returns the last validation figures."""
         saved = validated = time.monotonic()
         first = self.step
-        with _bar(self.recipe.name) as bar:
+        with _bar(self.recipe.name) as bar, _ended_by_signals() as asked_to_end:
             task = bar.add_task(self.recipe.name, total=1.0, completed=self.progress, figures="")
             while self.progress < 1.0:
+                if asked_to_end():
+                    self.save()
+                    raise KeyboardInterrupt
                 begun = time.monotonic()
-                parts, count = self._one(self.step - first)
+                parts, count = self._one()
                 took = time.monotonic() - begun
                 self.elapsed_s += took
                 self.seen += count
@@ -197,12 +210,14 @@ class Trainer:
                     saved = time.monotonic()
         self.validate()
         self.save()
+        self.board.close()
         return self.figures
 
-    def _one(self, since_resume: int) -> tuple[dict[str, float], int]:
+    def _one(self) -> tuple[dict[str, float], int]:
         progress = self.progress
         batch = self.recipe.batch(self.step, progress)
-        rate = learning_rate(self.step, since_resume, progress, self.options)
+        torch.manual_seed(self.options.seed * 1_000_003 + self.step)
+        rate = learning_rate(self.step, progress, self.options)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["factor"]
         with (
@@ -241,6 +256,7 @@ class Trainer:
             "elapsed_s": self.elapsed_s,
             "figures": self.figures,
             "options": {key: str(value) for key, value in asdict(self.options).items()},
+            "settings": asdict(self.recipe.settings),
         }
         checkpoint.save(self.options.out / checkpoint.LAST, self.modules, self.average.modules, self.optimiser, header)
 
@@ -253,13 +269,30 @@ class Trainer:
             if new:
                 writer.writeheader()
             writer.writerow({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in values.items()})
+        for key, value in row.items():
+            self.board.add_scalar(key, value, self.step)
 
 
 def _bar(name: str) -> Progress:
     return Progress(
-        TextColumn(name), BarColumn(), "{task.percentage:.1f}%", TimeElapsedColumn(), "{task.fields[figures]}",
+        TextColumn(name), BarColumn(), "{task.percentage:.1f}%", TimeElapsedColumn(), "left", TimeRemainingColumn(),
+        "{task.fields[figures]}",
         console=console, refresh_per_second=1, disable=not console.is_terminal,
     )  # fmt: skip
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[Callable[[], bool]]:
+    """SIGTERM asks the run to write a checkpoint and end after the step under way, as ctrl-C does at once."""
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _to(batch: Any, device: torch.device) -> Any:
