@@ -1,9 +1,9 @@
-"""Stage I of the temporal model: masked pose modelling. ALGORITHMS 4.2.
+"""Stage I of the temporal model: masked pose modelling.
 
 Per frame, 5 of 17 joints are replaced by a learned vector; 60 % of the frames are taken away altogether, the
 transformer sees the other 98 of 243. A light decoder puts mask tokens in their places and rebuilds the whole
 sequence. Both masks are drawn anew for every sample and every frame. 2D and 3D sequences alternate and share
-everything between their own encoder and decoder.
+everything between their own encoder and decoder. Instead, a limb may be missing in all frames (`draw_tubes`).
 """
 
 from dataclasses import dataclass
@@ -18,6 +18,11 @@ from models.temporal import MPM, PoseHead
 
 JOINTS_MASKED: Final = 5
 FRAMES_MASKED: Final = 0.6
+TUBES: Final = (
+    *((1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16)),
+    *((1, 2, 3, 4, 5, 6), (11, 12, 13, 14, 15, 16), (1, 2, 3, 14, 15, 16), (4, 5, 6, 11, 12, 13)),
+)
+"""Limbs and pairs of limbs that a tube mask takes away."""
 LOSS_WEIGHT: Final = {2: 2.0, 3: 3.0}
 """Weight of the mean distance per number of coordinates (screen units in 2D, metres in 3D)."""
 
@@ -43,6 +48,19 @@ def draw_masks(
     order = torch.rand(batch, frames, generator=generator, device=device).argsort(-1)
     visible = order[:, int(frames_masked * frames) :].sort(-1).values
     return Masks(rank < joints_masked, visible)
+
+
+def draw_tubes(batch: int, frames: int, generator: torch.Generator | None = None) -> Masks:
+    """The same joints masked in all frames, none of which is removed: a limb, two limbs, or up to five joints."""
+    table = torch.zeros(len(TUBES), J, dtype=torch.bool)
+    for row, joints in enumerate(TUBES):
+        table[row, list(joints)] = True
+    limbs = table[torch.randint(len(TUBES), (batch,), generator=generator)]
+    rank = torch.rand(batch, J, generator=generator).argsort(-1).argsort(-1)
+    scattered = rank < torch.randint(1, JOINTS_MASKED + 1, (batch, 1), generator=generator)
+    joints = torch.where(torch.rand(batch, 1, generator=generator) < 0.7, limbs, scattered)
+    visible = torch.arange(frames).expand(batch, frames)
+    return Masks(joints.unsqueeze(1).expand(batch, frames, J), visible)
 
 
 class SequenceDecoder(nn.Module):
@@ -83,7 +101,8 @@ class MaskedPoseModel(nn.Module):
         """Rebuild a masked sequence.
 
         Args:
-            pose: [B,T,17,2] keypoints or [B,T,17,3] joints; the last axis chooses encoder and decoder.
+            pose: [B,T,17,2] keypoints or [B,T,17,3] joints, in the view of each frame's crop (`models.view`); the
+                last axis chooses encoder and decoder.
             masks: drawn here when absent.
 
         Returns:

@@ -1,8 +1,12 @@
-"""Temporal model: masked pose modelling (MPM) and its streaming form. ALGORITHMS 4 and 5.
+"""Temporal model: masked pose modelling (MPM) and its streaming form.
 
 A frame's keypoints (or joints) pass a per-frame encoder and a spatial MLP shared by 2D and 3D; only then a
-transformer mixes the frames of the window. So a frame's feature is computed once and kept (ALGORITHMS 5.4),
-and the window needs no invented frames: what does not exist is masked from attention (5.3).
+transformer mixes the frames of the window. So a frame's feature is computed once and kept, and the window needs
+no invented frames: what does not exist is masked from attention.
+
+What a frame shows depends on where its crop lies in the picture. So every frame is first turned into a camera that
+looks straight at its crop (`models.view`), the network works in that camera's axes, and the joints are turned back
+at the end. The view travels in the last numbers of the frame's feature.
 
 Stage I (pre-training by masking) is `models.pretraining`. Stage II lifts: `MPM.lift` gives the whole sequence
 by a linear head and one frame by the strided decoder. The live path uses `encode_frame` and `window`.
@@ -19,11 +23,14 @@ from torch.nn import functional
 from engines.contracts import FEATURE, LOOKAHEADS, WINDOW
 from engines.skeleton import PELVIS, J
 from models.layers import MASKED_LOGIT, Attention, TransformerLayer, key_mask
+from models.view import NUMBERS, filled, from_view, into_view, keypoints_in_view, view_of
 
 STRIDES: Final = {27: (3, 3, 3), 81: (3, 3, 3, 3), 243: (3, 3, 3, 3, 3), 351: (3, 9, 13)}
 """Strides of the decoder for each window length; they multiply to the length."""
 
 SLOPE: Final = 0.2
+TYPICAL_WIDTH: Final = 0.2
+"""Height of a usual crop in focal lengths: an athlete 10 m away."""
 
 
 class _DenseNorm(nn.Module):
@@ -70,7 +77,7 @@ class StridedLayer(nn.Module):
     """Transformer layer whose feed-forward net shortens the sequence by `stride`.
 
     The skip is MaxPool(k=1, stride), that is every stride-th token beginning with token 0, and the
-    convolution (k=3, stride, pad 1) is centred on the same tokens (ALGORITHMS 5.2).
+    convolution (k=3, stride, pad 1) is centred on the same tokens.
     """
 
     def __init__(self, dim: int, heads: int, ffn: int, stride: int, dropout: float) -> None:
@@ -167,12 +174,15 @@ class MPM(nn.Module):
         self.strided = StridedDecoder(frames, dim, heads, ffn, dropout, newest_first)
         self.sequence_head = PoseHead(dim, 3)
         self.frame_head = PoseHead(dim, 3)
-        # v_S of ALGORITHMS 4.2: what stands in for the coordinates of a masked or unmeasured joint.
+        # What stands in for the coordinates of a masked or unmeasured joint (v_S in the paper).
         self.missing_2d = nn.Parameter(torch.zeros(2))
         self.missing_3d = nn.Parameter(torch.zeros(3))
         self.lookahead = nn.Embedding(len(LOOKAHEADS), dim)
-        # E_mode of ALGORITHMS 5.6: joints alone, and keypoints with joints. Keypoints alone add nothing.
+        # Token of the input mode: joints alone, and keypoints with joints. Keypoints alone add nothing.
         self.mode = nn.Parameter(torch.zeros(2, dim))
+        # How wide the crop is in focal lengths, that is how strong the perspective.
+        self.width = nn.Linear(1, hidden, bias=False)
+        nn.init.zeros_(self.width.weight)
         nn.init.normal_(self.lookahead.weight, std=0.02)
         not_root = torch.ones(J, 1)
         not_root[PELVIS] = 0.0
@@ -180,23 +190,40 @@ class MPM(nn.Module):
         later = torch.ones(frames, frames).triu(1) * MASKED_LOGIT
         self.register_buffer("later", later, persistent=False)
 
-    def encode_frame(self, keypoints: Tensor, missing: Tensor) -> Tensor:
+    def encode_frame(self, keypoints: Tensor, missing: Tensor, box: Tensor | None = None) -> Tensor:
         """Feature of single frames from keypoints.
 
         Args:
             keypoints: [B,17,2] crop units; values of missing joints are ignored, even NaN.
             missing: [B,17], 1 where the joint was not measured.
+            box: [B,3] bearing of the crop's centre and its height in focal lengths. Without it the crop counts as
+                lying in the middle of the picture, and the joints come out in the axes of a camera that looks at it.
 
         Returns:
-            [B,256].
+            [B,256]; the last numbers are the view, for `window`.
         """
-        filled = torch.where(missing.unsqueeze(-1) > 0.5, self.missing_2d, keypoints)
-        return self.spatial(self.encoder_2d(filled.flatten(1)))
+        hidden, view = self.hidden_2d(keypoints, missing, box)
+        return with_view(self.spatial(hidden), view)
 
-    def encode_frame_3d(self, joints: Tensor, missing: Tensor) -> Tensor:
+    def encode_frame_3d(self, joints: Tensor, missing: Tensor, box: Tensor | None = None) -> Tensor:
         """As `encode_frame` from root-relative joints [B,17,3] in metres, without the mode token."""
-        filled = torch.where(missing.unsqueeze(-1) > 0.5, self.missing_3d, joints)
-        return self.spatial(self.encoder_3d(filled.flatten(1)))
+        hidden, view = self.hidden_3d(joints, missing, box)
+        return with_view(self.spatial(hidden), view)
+
+    def hidden_2d(self, keypoints: Tensor, missing: Tensor, box: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What the shared part takes, [B,512], and the view [B,2]; arguments as of `encode_frame`."""
+        box = _central(keypoints) if box is None else box
+        gone = missing.unsqueeze(-1) > 0.5
+        turned = keypoints_in_view(torch.where(gone, 0.0, keypoints), box)
+        hidden = self.encoder_2d(torch.where(gone, self.missing_2d, turned).flatten(1))
+        return hidden + self.width(_log_width(box)), view_of(box)
+
+    def hidden_3d(self, joints: Tensor, missing: Tensor, box: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As `hidden_2d` from joints."""
+        view = view_of(_central(joints) if box is None else box)
+        gone = missing.unsqueeze(-1) > 0.5
+        turned = into_view(torch.where(gone, 0.0, joints), view)
+        return self.encoder_3d(torch.where(gone, self.missing_3d, turned).flatten(1)), view
 
     def fuse_frame(
         self,
@@ -206,22 +233,29 @@ class MPM(nn.Module):
         joints_missing: Tensor,
         use_2d: Tensor,
         use_3d: Tensor,
+        box: Tensor | None = None,
     ) -> Tensor:
-        """Feature from both: S(E2) + S(E3) + E_mode (ALGORITHMS 5.6).
+        """Feature from both modalities: their sum and a token of the mode.
+
+        The three input modes share all weights: lift (keypoints alone), denoise (joints of a per-frame decoder alone)
+        and fuse (both).
 
         Args:
             keypoints, keypoints_missing: [B,17,2], [B,17] as in `encode_frame`.
             joints, joints_missing: [B,17,3], [B,17] as in `encode_frame_3d`.
             use_2d, use_3d: [B], 1 where that modality is present, 0 where it is dropped; never both 0.
+            box: [B,3] as in `encode_frame`.
 
         Returns:
             [B,256]; with use_3d = 0 exactly `encode_frame`.
         """
+        flat, view = self.hidden_2d(keypoints, keypoints_missing, box)
+        deep, _ = self.hidden_3d(joints, joints_missing, box)
+        # One pass for both, so that the norms of the shared part see the same mixture in training and in use.
+        flat, deep = self.spatial(torch.cat([flat, deep])).chunk(2)
         use_2d, use_3d = use_2d.unsqueeze(1), use_3d.unsqueeze(1)
         mode = use_3d * torch.where(use_2d > 0.5, self.mode[1], self.mode[0])
-        flat = self.encode_frame(keypoints, keypoints_missing)
-        deep = self.encode_frame_3d(joints, joints_missing)
-        return use_2d * flat + use_3d * deep + mode
+        return with_view(use_2d * flat + use_3d * deep + mode, view)
 
     def mix(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> Tensor:
         """Temporal part: [B,T,256], [B,T], [B] int64 -> tokens [B,T,256]."""
@@ -243,27 +277,55 @@ class MPM(nn.Module):
         Returns:
             [B,243,17,3], root-relative, camera axes, metres; in unseen frames an interpolation.
         """
-        return self.sequence_head(self.mix(features, seen, lookahead)) * self.not_root
+        tokens = self.mix(features, seen, lookahead)
+        return self.poses(tokens, features, seen)
+
+    def poses(self, tokens: Tensor, features: Tensor, seen: Tensor) -> Tensor:
+        """Joints [B,T,17,3] in camera axes from mixed tokens [B,T,256] and the features that brought the views."""
+        view = filled(features[..., -NUMBERS:], seen)
+        return from_view(self.sequence_head(tokens) * self.not_root, view)
 
     def decode(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> tuple[Tensor, Tensor]:
-        """Both outputs of stage II: one frame [B,17,3] by the strided decoder, the sequence [B,T,17,3]."""
-        tokens = self.mix(features, seen, lookahead)
-        one = self.frame_head(self.strided(tokens, seen).unsqueeze(1)).squeeze(1)
-        return one * self.not_root, self.sequence_head(tokens) * self.not_root
+        """Both outputs of stage II: one frame [B,17,3] by the strided decoder, the sequence [B,T,17,3].
 
-    def lift(self, keypoints: Tensor, missing: Tensor, seen: Tensor, lookahead: Tensor) -> tuple[Tensor, Tensor]:
-        """Keypoint window to joints (ALGORITHMS 4.3), as trained.
+        The single frame comes in the view of the newest one.
+        """
+        tokens = self.mix(features, seen, lookahead)
+        one = self.frame_head(self.strided(tokens, seen).unsqueeze(1)) * self.not_root
+        view = filled(features[..., -NUMBERS:], seen)
+        return from_view(one, view[:, -1:]).squeeze(1), self.poses(tokens, features, seen)
+
+    def lift(
+        self, keypoints: Tensor, missing: Tensor, seen: Tensor, lookahead: Tensor, box: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Keypoint window to joints.
 
         Args:
             keypoints, missing: [B,T,17,2], [B,T,17].
             seen, lookahead: [B,T], [B].
+            box: [B,T,3] as in `encode_frame`.
 
         Returns:
             the wanted frame [B,17,3] and the sequence [B,T,17,3]. With `causal` only the sequence is causal.
         """
-        features = self.encode_frame(keypoints.flatten(0, 1), missing.flatten(0, 1))
+        flat_box = None if box is None else box.flatten(0, 1)
+        features = self.encode_frame(keypoints.flatten(0, 1), missing.flatten(0, 1), flat_box)
         return self.decode(features.unflatten(0, (-1, self.frames)), seen, lookahead)
 
     def forward(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> Tensor:
         """The same as `window`."""
         return self.window(features, seen, lookahead)
+
+
+def with_view(feature: Tensor, view: Tensor) -> Tensor:
+    """Features [N,256] whose last numbers are the view [N,2]."""
+    return torch.cat([feature[:, :-NUMBERS], view], 1)
+
+
+def _central(like: Tensor) -> Tensor:
+    """The box [B,3] of a crop in the middle of the picture."""
+    return like.new_tensor([0.0, 0.0, TYPICAL_WIDTH]).expand(len(like), 3)
+
+
+def _log_width(box: Tensor) -> Tensor:
+    return torch.log(box[:, 2:].clamp_min(1e-3) / TYPICAL_WIDTH)

@@ -21,6 +21,10 @@ from training.errors import TrainingError
 
 Array = NDArray[np.float32]
 
+COLLECTIONS: Final = ("cmu_", "acrnn_", "dm_", "mass_", "jump_")
+HELD_OUT: Final = frozenset({"cmu_02", "cmu_06", "cmu_49", "cmu_88", "acrnn_martial"})
+"""Subjects kept for validation, 14 % of the frames: walks and jumps, basketball, cartwheels and jumps, flips and
+handstands, martial arts."""
 MIN_FRAMES: Final = 24
 DIVE_RATE_HZ: Final = 50.0
 PX: Final = 2.0 / CROP_H
@@ -49,9 +53,19 @@ class Pairs(NamedTuple):
     joints: torch.Tensor  # (B, J, 3) root-relative, camera axes, metres
 
 
+def subject(name: str) -> str:
+    """Who moves in a clip `SOURCE_SUBJECT_TRIAL`: all but the trial, or the whole name where it has no parts."""
+    return name.rpartition("_")[0] or name
+
+
 def held_out(name: str) -> bool:
-    """Whether a clip is kept for validation: a fixed tenth, by a checksum of its name."""
-    return crc32(name.encode()) % 10 == 0
+    """Whether a clip is kept for validation; a subject's clips all are, or none.
+
+    Of the known collections the subjects in `HELD_OUT`; of others a tenth of the subjects, by checksum.
+    """
+    if name.startswith(COLLECTIONS):
+        return subject(name) in HELD_OUT
+    return crc32(subject(name).encode()) % 10 == 0
 
 
 def mocap_clips(folder: Path) -> list[Clip]:
@@ -83,6 +97,8 @@ class PoseBank:
         if not self.mocap:
             raise TrainingError("the pose bank holds no mocap clip: check --mocap")
         self.dive_share = dive_share if self.dives else 0.0
+        lengths = np.array([len(clip.joints_world_m) for clip in self.mocap], float)
+        self._ends = np.cumsum(lengths / lengths.sum())
         self._mocap_frames = _root_relative(self.mocap)
         if stills is not None:
             self._mocap_frames = np.concatenate([self._mocap_frames, stills - stills[:, PELVIS : PELVIS + 1]])
@@ -99,21 +115,21 @@ class PoseBank:
         joints[flip] = geo.mirror(joints[flip])
         return joints * geo.stature_like(rng, n)[:, None, None]
 
-    def clip(self, rng: np.random.Generator) -> Clip:
-        """A clip: a dive with probability `dive_share`, else mocap by length."""
-        if self.dives and rng.random() < self.dive_share:
+    def clip(self, rng: np.random.Generator, dive_share: float | None = None) -> Clip:
+        """A clip: a dive with probability `dive_share` (the bank's when absent), else mocap by length."""
+        if self.dives and rng.random() < (self.dive_share if dive_share is None else dive_share):
             return self.dives[int(rng.integers(len(self.dives)))]
-        lengths = np.array([len(clip.joints_world_m) for clip in self.mocap], float)
-        return self.mocap[int(rng.choice(len(self.mocap), p=lengths / lengths.sum()))]
+        return self.mocap[min(int(np.searchsorted(self._ends, rng.random())), len(self.mocap) - 1)]
 
 
 def _root_relative(clips: list[Clip]) -> Array:
     return np.concatenate([c.joints_world_m - c.joints_world_m[:, PELVIS : PELVIS + 1] for c in clips])
 
 
-def vary_bones(rng: np.random.Generator, joints: Array, spread: float = 0.06) -> Array:
-    """Poses (n, J, 3) with every bone's length scaled by its own factor, the same left and right."""
-    factor = np.exp(rng.normal(0, spread, (len(joints), J))).astype(np.float32)
+def vary_bones(rng: np.random.Generator, joints: Array, spread: float = 0.06, alike: bool = False) -> Array:
+    """Poses (n, J, 3) with every bone's length scaled by its own factor, the same left and right; `alike`: the same
+    in all poses, those of one body."""
+    factor = np.exp(rng.normal(0, spread, (1 if alike else len(joints), J))).astype(np.float32)
     factor = (factor + factor[:, list(MIRROR)]) / 2
     out = joints.copy()
     for parent, joint in BONES:
@@ -182,8 +198,7 @@ def swap_sides(rng: np.random.Generator, keypoints: Array, share: float) -> Arra
 
 
 def load_bank(mocap: Path, validation: bool, dives: int = 150, stills: int = 20000, seed: int = 5) -> PoseBank:
-    """The pose bank of one split: mocap clips by the checksum of their names, `dives` generated dives, random
-    poses.
+    """The pose bank of one split: mocap clips by subject, `dives` generated dives, random poses.
 
     The splits' dives and random poses come from different seeds.
     """

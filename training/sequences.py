@@ -1,8 +1,8 @@
 """Windows of motion as the temporal network meets them live: keypoints frame by frame in a moving crop, at the
 model's rate.
 
-A clip is warped in time, turned, tumbled, filmed, cropped by a lagging tracker, measured by a noisy keypoint
-network at the camera's own rate and brought to the model's rate by linear interpolation.
+A clip is played at some speed, its bones changed, tumbled, filmed, cropped by a lagging tracker, measured by a noisy
+keypoint network at the camera's own rate and brought to the model's rate by linear interpolation.
 """
 
 from typing import Final, NamedTuple
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from engines.skeleton import PELVIS, J
 from training import geometry as geo
-from training.poses import PX, Clip, PoseBank, random_root, swap_sides
+from training.detection import correlated, detected, dropped
+from training.poses import Clip, PoseBank, random_root, vary_bones
 
 Array = NDArray[np.float32]
 
 RATE_HZ: Final = 50.0
 CAMERA_RATES_HZ: Final = (24.0, 25.0, 30.0, 50.0, 60.0, 100.0)
+FOCAL_GUESS: Final = 0.1
+"""Error (standard deviation of the logarithm) of the focal length of a camera that nobody has calibrated."""
 
 
 class Windows(NamedTuple):
@@ -28,47 +31,98 @@ class Windows(NamedTuple):
     missing: torch.Tensor  # (B, T, J) 1 where not measured
     seen: torch.Tensor  # (B, T) 0 where the frame does not exist for the network
     joints: torch.Tensor  # (B, T, J, 3) root-relative, camera axes, metres
-    box: torch.Tensor  # (B, T, 3) of each frame's crop, for decoders of single frames
+    box: torch.Tensor  # (B, T, 3) bearing and height of each frame's crop by the guessed focal length
 
 
-def sample_windows(rng: np.random.Generator, bank: PoseBank, n: int, frames: int, clean: bool = False) -> Windows:
-    """`n` windows of `frames` frames; `clean` leaves noise and drop-outs away (for masked modelling)."""
-    parts = [_window(rng, bank.clip(rng), frames, clean) for _ in range(n)]
+def sample_windows(
+    rng: np.random.Generator,
+    bank: PoseBank,
+    n: int,
+    frames: int,
+    clean: bool = False,
+    natural: bool = False,
+    dive_share: float | None = None,
+) -> Windows:
+    """`n` windows of `frames` frames.
+
+    Args:
+        clean: without noise and drop-outs, the focal length known.
+        natural: motion as recorded before a level camera; else every speed, body and orientation.
+        dive_share: instead of the bank's.
+    """
+    parts = [_window(rng, bank, frames, clean, natural, dive_share) for _ in range(n)]
     return Windows(*(torch.from_numpy(np.stack(x).astype(np.float32)) for x in zip(*parts, strict=True)))
 
 
-def _window(rng: np.random.Generator, clip: Clip, frames: int, clean: bool) -> tuple[Array, ...]:
-    motion, root = _motion(rng, clip, frames)
-    if clip.dive is False and rng.random() < 0.35:
-        motion = tumble(rng, motion)
-    turn = geo.random_views(rng, 1, full_circle=0.3)[0]
+def _window(
+    rng: np.random.Generator, bank: PoseBank, frames: int, clean: bool, natural: bool, dive_share: float | None
+) -> tuple[Array, ...]:
+    clip = bank.clip(rng, dive_share)
+    motion, root = _motion(rng, clip, frames, natural)
+    turn = geo.random_views(rng, 1, full_circle=0.0 if natural else 0.3)[0]
+    if not natural:
+        motion = _altered(rng, bank, clip, motion)
+        if rng.random() < 0.15:
+            turn = geo.random_rotations(rng, 1)[0]
     joints = motion @ turn.T
     path = _film(rng, root @ turn.T)
     rays = geo.project(joints + path[:, None])
     keypoints, box = _crop(rng, rays)
     if clean:
         return keypoints, np.zeros((frames, J)), np.ones(frames), joints, box
-    keypoints, missing = _measure(rng, keypoints)
-    missing, seen = _drop(rng, missing)
+    keypoints, missing, box = _measure(rng, keypoints, box)
+    missing, seen = dropped(rng, missing)
+    box = box * np.float32(np.exp(rng.normal(0, FOCAL_GUESS)))
     return keypoints * (1 - missing[..., None]), missing, seen, joints, box
 
 
-def _motion(rng: np.random.Generator, clip: Clip, frames: int) -> tuple[Array, Array]:
-    """Root-relative joints (T, J, 3) and root path (T, 3) in world axes, at the model's rate, warped, scaled,
-    mirrored."""
+def _motion(rng: np.random.Generator, clip: Clip, frames: int, natural: bool) -> tuple[Array, Array]:
+    """Root-relative joints (T, J, 3) and root path (T, 3) in world axes, at the model's rate, played at some speed,
+    scaled, mirrored."""
     last = len(clip.joints_world_m) - 1
-    warp = rng.uniform(0.9, 1.1) if clip.dive else np.exp(rng.uniform(np.log(0.7), np.log(1.5)))
-    at = np.arange(frames) * (clip.rate_hz / RATE_HZ * warp)
+    slowest, fastest = (0.85, 1.15) if clip.dive else (0.6, 1.7)
+    speed = 1.0 if natural else np.exp(rng.uniform(np.log(slowest), np.log(fastest)))
+    at = np.arange(frames) * (clip.rate_hz / RATE_HZ * speed)
     slack = last - at[-1]
     at = at + rng.uniform(min(0.0, slack), max(0.0, slack))
     # A dive begins and ends at rest; any other clip that is too short is played to and fro.
     at = np.clip(at, 0, last) if clip.dive else last - np.abs(last - np.mod(at, 2 * last))
     joints = interpolate(clip.joints_world_m, at)
     root = joints[:, PELVIS].copy()
-    joints = (joints - root[:, None]) * geo.stature_like(rng, 1)
+    joints = joints - root[:, None]
     if rng.random() < 0.5:
         joints, root = geo.mirror(joints), root * np.array([-1, 1, 1], np.float32)
+    if not natural:
+        joints = vary_bones(rng, joints * geo.stature_like(rng, 1), alike=True)
     return joints, root - root[len(root) // 2]
+
+
+def _altered(rng: np.random.Generator, bank: PoseBank, clip: Clip, motion: Array) -> Array:
+    """Recorded motion with the legs or arms of another recording, and tumbling: more poses than were recorded."""
+    if clip.dive:
+        return motion
+    if rng.random() < 0.3:
+        other, _ = _motion(rng, bank.clip(rng, 0.0), len(motion), natural=False)
+        motion = with_limbs_of(motion, other, arms=bool(rng.random() < 0.5))
+    return tumble(rng, motion) if rng.random() < 0.35 else motion
+
+
+def with_limbs_of(motion: Array, other: Array, arms: bool) -> Array:
+    """`motion` (T, J, 3) with the legs, or the arms, that `other` has relative to its own trunk."""
+    base, left, right, along, limbs = (8, 11, 14, 7, slice(11, 17)) if arms else (0, 4, 1, 7, slice(1, 7))
+    frames = [trunk_axes(m[:, right] - m[:, left], m[:, along] - m[:, base]) for m in (motion, other)]
+    local = (other[:, limbs] - other[:, base, None]) @ frames[1]
+    out = motion.copy()
+    out[:, limbs] = local @ np.swapaxes(frames[0], -1, -2) + motion[:, base, None]
+    return np.asarray(out, np.float32)
+
+
+def trunk_axes(across: Array, along: Array) -> Array:
+    """Right-handed orthonormal axes (T, 3, 3), in columns, from directions (T, 3) across and along the trunk."""
+    x = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-6)
+    z = along - (along * x).sum(-1, keepdims=True) * x
+    z = z / np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-6)
+    return np.stack([x, np.cross(z, x), z], -1)
 
 
 def interpolate(samples: Array, at: NDArray[np.floating]) -> Array:
@@ -84,19 +138,24 @@ def interpolate(samples: Array, at: NDArray[np.floating]) -> Array:
 
 
 def tumble(rng: np.random.Generator, joints: Array) -> Array:
-    """Root-relative motion (T, J, 3) turned about a fixed horizontal axis at up to 2.5 turns a second, from
-    some frame on."""
+    """Root-relative motion (T, J, 3) turned about a fixed horizontal axis at up to 2.5 turns a second, from some
+    frame on, and half the time spinning about the vertical as well."""
     frames = len(joints)
-    rate = rng.uniform(-2.5, 2.5)
+    heading = geo.rotation(2, np.float32(rng.uniform(-np.pi, np.pi)))
+    turn = heading @ geo.rotation(0, _turned(rng, frames, 2.5)) @ heading.T
+    if rng.random() < 0.5:
+        turn = turn @ geo.rotation(2, _turned(rng, frames, 2.0))
+    return np.asarray(joints @ np.swapaxes(turn, -1, -2), np.float32)
+
+
+def _turned(rng: np.random.Generator, frames: int, fastest_hz: float) -> NDArray[np.floating]:
+    """Angles (T,) of a turn that begins and ends somewhere."""
     start = rng.uniform(-0.5, 0.8) * frames
     length = rng.uniform(0.2, 1.0) * RATE_HZ * 3
-    turns = rate / RATE_HZ * np.clip(np.arange(frames) - start, 0, length)
+    turns = rng.uniform(-fastest_hz, fastest_hz) / RATE_HZ * np.clip(np.arange(frames) - start, 0, length)
     # A body does not start to spin at once: smooth over a tenth of a second.
     kernel = np.hanning(13) / np.hanning(13).sum()
-    turns = np.convolve(np.pad(turns, 6, mode="edge"), kernel, mode="valid")
-    heading = geo.rotation(2, np.float32(rng.uniform(-np.pi, np.pi)))
-    spin = heading @ geo.rotation(0, 2 * np.pi * turns) @ heading.T
-    return np.asarray(joints @ np.swapaxes(spin, -1, -2), np.float32)
+    return np.asarray(2 * np.pi * np.convolve(np.pad(turns, 6, mode="edge"), kernel, mode="valid"))
 
 
 def _film(rng: np.random.Generator, root_path: Array) -> Array:
@@ -109,10 +168,12 @@ def _film(rng: np.random.Generator, root_path: Array) -> Array:
 def _crop(rng: np.random.Generator, rays: Array) -> tuple[Array, Array]:
     """Keypoints (T, J, 2) in the crop of a tracker that follows with noise, bias and lag, and the crops' `box`
     (T, 3)."""
+    frames = len(rays)
     centre, size = geo.keypoint_box(rays)
     height = geo.crop_height(size)
-    scale = np.log(height) + rng.normal(0, 0.05) + rng.normal(0, 0.04, len(rays))
-    noisy = np.concatenate([centre + rng.normal(0, 0.02, centre.shape) * height[:, None], scale[:, None]], 1)
+    jitter = correlated(rng, frames, (3,), rng.uniform(0, 0.9)) * [0.02, 0.02, 0.04] * rng.uniform(0.3, 1.3)
+    scale = np.log(height) + rng.normal(0, 0.05) + jitter[:, 2]
+    noisy = np.concatenate([centre + jitter[:, :2] * height[:, None], scale[:, None]], 1)
     noisy[:, :2] += rng.normal(0, 0.03, 2) * height.mean()
     smooth = follow(noisy, position_gain=rng.uniform(0.25, 0.8))
     box = np.concatenate([smooth[:, :2], np.exp(smooth[:, 2:])], 1).astype(np.float32)
@@ -134,67 +195,19 @@ def follow(measured: NDArray[np.floating], position_gain: float) -> NDArray[np.f
     return out
 
 
-def _measure(rng: np.random.Generator, keypoints: Array) -> tuple[Array, Array]:
-    """Noisy keypoints (T, J, 2) and `missing` (T, J), measured at a camera's rate and interpolated to the
-    model's."""
+def _measure(rng: np.random.Generator, keypoints: Array, box: Array) -> tuple[Array, Array, Array]:
+    """Noisy keypoints (T, J, 2), `missing` (T, J) and `box` (T, 3), measured at a camera's rate and interpolated to
+    the model's."""
     frames = len(keypoints)
-    camera = float(rng.choice(CAMERA_RATES_HZ))
-    step = max(1.0, RATE_HZ / camera)
+    step = max(1.0, RATE_HZ / float(rng.choice(CAMERA_RATES_HZ)))
     count = int(np.ceil((frames - 1) / step)) + 1
     at = np.minimum(np.arange(count) * step, frames - 1)
-    measured = interpolate(keypoints, at)
-    sigma_px = rng.uniform(1, 5) * np.exp(rng.normal(0, 0.3, (1, J, 1)))
-    noise = follow_noise(rng, count, rng.uniform(0.0, 0.7)) * sigma_px
-    wild = rng.random((count, J, 1)) < 0.01
-    noise = np.where(wild, rng.normal(0, 20, noise.shape), noise)
-    measured = _swap_bursts(rng, measured) + noise * PX
-    gone = _joint_bursts(rng, count)
+    measured, gone = detected(rng, interpolate(keypoints, at))
+    boxes = interpolate(box, at)
     index = np.arange(frames) / step
     low = np.clip(np.floor(index).astype(int), 0, max(count - 2, 0))
-    missing = np.maximum(gone[low], gone[np.minimum(low + 1, count - 1)])
-    t = np.clip(index - low, 0, 1)[:, None, None]
-    return np.asarray(measured[low] * (1 - t) + measured[np.minimum(low + 1, count - 1)] * t), missing
-
-
-def follow_noise(rng: np.random.Generator, count: int, rho: float) -> NDArray[np.float64]:
-    """Unit-variance noise (count, J, 2) whose neighbours correlate by `rho` (first-order autoregression)."""
-    noise = rng.standard_normal((count, J, 2))
-    for t in range(1, count):
-        noise[t] = rho * noise[t - 1] + np.sqrt(1 - rho**2) * noise[t]
-    return noise
-
-
-def _swap_bursts(rng: np.random.Generator, keypoints: Array) -> Array:
-    """Left and right exchanged for 2 to 6 frames, about once in 100 frames."""
-    out = keypoints.copy()
-    for start in np.flatnonzero(rng.random(len(out)) < 0.01):
-        part = slice(start, start + int(rng.integers(2, 7)))
-        out[part] = swap_sides(np.random.default_rng(int(rng.integers(1 << 30))), out[part], 1.0)
-    return out
-
-
-def _joint_bursts(rng: np.random.Generator, count: int) -> Array:
-    """`missing` (count, J): with probability 0.3 five joints in each frame, and short bursts of single
-    joints."""
-    missing = np.zeros((count, J), np.float32)
-    for _ in range(int(rng.poisson(count / 60))):
-        start, length = int(rng.integers(count)), int(rng.integers(2, 25))
-        missing[start : start + length, rng.integers(J)] = 1
-    if rng.random() < 0.3:
-        missing[rng.random((count, J)) < 5 / J * rng.random()] = 1
-    return missing
-
-
-def _drop(rng: np.random.Generator, missing: Array) -> tuple[Array, Array]:
-    """Frames lost (0 to 30 %, unseen or without a joint) and windows not yet full; the newest frame always
-    stays seen."""
-    frames = len(missing)
-    seen = np.ones(frames, np.float32)
-    if rng.random() < 0.5:
-        lost = rng.random(frames) < rng.uniform(0, 0.3)
-        missing = np.where((lost & (rng.random(frames) < 0.5))[:, None], 1.0, missing)
-        seen[lost & (missing.min(1) < 1)] = 0
-    if rng.random() < 0.5:
-        seen[: frames - int(rng.integers(min(9, frames), frames + 1))] = 0
-    seen[-1] = 1
-    return np.asarray(missing, np.float32), seen
+    high = np.minimum(low + 1, count - 1)
+    t = np.clip(index - low, 0, 1)[:, None]
+    missing = np.maximum(gone[low], gone[high])
+    between = np.asarray(measured[low] * (1 - t[..., None]) + measured[high] * t[..., None], np.float32)
+    return between, missing, np.asarray(boxes[low] * (1 - t) + boxes[high] * t, np.float32)

@@ -1,30 +1,41 @@
-"""`temporal`: the masked pose model, first rebuilding masked sequences (stage I), then lifting keypoint
-streams (stage II).
+"""`temporal`: the masked pose model, first rebuilding masked sequences (stage I), then turning streams of keypoints,
+of decoded joints, or of both, into motion (stage II).
 
-Stage II is the streaming form of ALGORITHMS 5: a random look-ahead per window, attention masks instead of
-padding, frames and joints lost. Windows are short at first and full at the end; a short one is exactly a full
-one whose older frames have not been seen, at a third of the cost. Only the sequence head is trained; the
-strided decoder stays as it is.
+Stage I alternates between 2D and 3D batches. Stage II is the streaming form: a random look-ahead per window, attention
+masks instead of padding, frames and joints lost, three input modes with shared weights (lift, fuse, denoise). Windows
+are short at first and full at the end: a short one is exactly a full one whose other frames have not been seen, and
+shows many more bodies and cameras at the same cost. It lies at the new end of the window or anywhere in it, so that
+all places are learned. Only the sequence head is trained; the strided decoder stays as it is.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from engines.contracts import LOOKAHEADS, WINDOW
+from engines.skeleton import J
 from models.layers import key_mask
-from models.pretraining import MaskedPoseModel
-from models.temporal import MPM
-from training import losses, metrics
-from training.poses import load_bank
+from models.pretraining import MaskedPoseModel, Masks, draw_masks, draw_tubes
+from models.temporal import MPM, with_view
+from models.view import NUMBERS, filled, from_view, into_view, keypoints_in_view, view_of
+from training import losses
+from training.detection import decoded, rough_residuals
+from training.poses import PoseBank, load_bank, sample_pairs
+from training.prefetch import Prefetch
+from training.residuals import per_frame
 from training.sequences import RATE_HZ, Windows, sample_windows
 from training.settings import Data, typed
+from training.temporal_validation import HeldOut
 
 VALIDATION_SEED = 90002
 LOOKAHEAD_FRAMES = torch.tensor(LOOKAHEADS)
+PARTS = ("rebuilt_2d", "rebuilt_3d", "position_m", "velocity_m", "acceleration_m")
+TUBE_EVERY = 5
+"""Every fifth pair of batches of stage I masks limbs in all frames instead of frames and joints."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +43,87 @@ class Settings:
     """Table `recipe` of configs/train/temporal.toml."""
 
     layers: int = 4
-    pretrain: float = 0.12
-    """Share of the budget for stage I."""
-    short: float = 0.7
-    """Until which progress windows are short."""
-    short_frames: int = 81
-    short_batch: int = 32
-    full_batch: int = 12
+    pretrain: float = 0.1
+    """Share of the budget for stage I; 0 leaves it out."""
+    pretrain_batch: int = 12
+    lengths: list[list[float]] = field(default_factory=lambda: [[0.45, 27, 96], [0.8, 81, 32], [1.0, 243, 12]])
+    """Stage II: until which progress, how many frames, how many windows a batch."""
+    fuse: float = 0.2
+    denoise: float = 0.15
+    """Shares of a batch's windows in these modes; the others lift."""
+    anywhere: float = 0.5
+    """Share of batches of short windows that do not lie at the new end."""
     dropout: float = 0.0
     velocity_weight: float = 2.0
     acceleration_weight: float = 0.5
     bone_weight: float = 0.1
     dives: int = 150
-    validation: int = 96
+    decoder: str = "weights"
+    """Folder of the per-frame decoder whose errors `denoise` learns and whose figures stand beside; empty: none."""
+    residuals: int = 4000
+    validation: int = 48
+    workers: int = 0
+    """Processes that make batches; 0: the training process itself."""
+
+
+class Rebuild(NamedTuple):
+    """A batch of stage I; `pose` in the views of its frames' crops."""
+
+    pose: Tensor  # (B, T, J, 2 or 3)
+    joints_masked: Tensor  # (B, T, J) bool
+    visible: Tensor  # (B, n) int64
+
+
+class Lift(NamedTuple):
+    """A batch of stage II: first the windows that lift, then those that fuse, then those that denoise."""
+
+    windows: Windows
+    decoded: Tensor  # (fuse + denoise, T, J, 3) joints of a per-frame decoder
+    decoded_missing: Tensor  # (fuse + denoise, T, J)
+    denoise: Tensor  # () how many windows have no keypoints
+    lookahead: Tensor  # (B,) index in LOOKAHEADS
+    after: Tensor  # () how many places of the network's window lie behind the newest frame
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes batches from a seed."""
+
+    bank: PoseBank
+    residuals: NDArray[np.float32]
+    settings: Settings
+    seed: int
+
+    def make(self, step: int, frames: int, size: int) -> Rebuild | Lift:
+        """Batch number `step` of `size` windows of `frames` frames; 0 frames: of stage I."""
+        rng = np.random.default_rng([self.seed, step])
+        return self._lift(rng, frames, size) if frames else self._rebuild(rng, step, size)
+
+    def _rebuild(self, rng: np.random.Generator, step: int, size: int) -> Rebuild:
+        windows = sample_windows(rng, self.bank, size, WINDOW, clean=True)
+        generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
+        flat = keypoints_in_view(windows.keypoints, windows.box)
+        pose = into_view(windows.joints, view_of(windows.box)) if step % 2 else flat
+        draw = draw_tubes if step // 2 % TUBE_EVERY == TUBE_EVERY - 1 else draw_masks
+        masks = draw(size, WINDOW, generator=generator)
+        return Rebuild(pose, masks.joints, masks.visible)
+
+    def _lift(self, rng: np.random.Generator, frames: int, size: int) -> Lift:
+        s = self.settings
+        windows = sample_windows(rng, self.bank, size, frames)
+        fuse, denoise = round(s.fuse * size), round(s.denoise * size)
+        made = [decoded(rng, x, self.residuals) for x in windows.joints[size - fuse - denoise :].numpy()]
+        deep, gone = (torch.from_numpy(np.array([m[i] for m in made], np.float32)) for i in (0, 1))
+        after = int(rng.integers(WINDOW - frames + 1)) if rng.random() < s.anywhere else 0
+        inside = [i for i, k in enumerate(LOOKAHEADS) if after <= k < after + frames] or [len(LOOKAHEADS) - 1]
+        return Lift(
+            windows,
+            deep.reshape(-1, frames, J, 3),
+            gone.reshape(-1, frames, J),
+            torch.tensor(denoise),
+            torch.from_numpy(rng.choice(inside, size)),
+            torch.tensor(after),
+        )
 
 
 class Temporal:
@@ -58,108 +137,114 @@ class Temporal:
         # The whole pre-training model is kept, so that one checkpoint serves both stages.
         self.modules = nn.ModuleDict({"pretraining": MaskedPoseModel(mpm, dropout=settings.dropout)})
         self.bank = load_bank(data.mocap, False, settings.dives, stills=10)
-        held_out = load_bank(data.mocap, True, max(1, settings.dives // 6), stills=10)
+        held_out = load_bank(data.mocap, True, max(2, settings.dives // 6), stills=10)
         rng = np.random.default_rng(VALIDATION_SEED)
-        self.held_out = sample_windows(rng, held_out, settings.validation, WINDOW)
+        decoder = per_frame(settings.decoder)
+        residuals = rough_residuals(rng)
+        if decoder is not None:
+            residuals = decoder.residuals(sample_pairs(rng, held_out, settings.residuals))
+        self.stream: Prefetch[Rebuild | Lift] = Prefetch(
+            Maker(self.bank, residuals, settings, seed).make, settings.workers
+        )
+        self.held_out = HeldOut(rng, held_out, settings.validation, decoder)
         self.header: dict[str, Any] = {
             "rate_hz": RATE_HZ,
             "window": WINDOW,
             "layers": settings.layers,
             "lookaheads": list(LOOKAHEADS),
+            "schedule": {"pretrain": settings.pretrain, "lengths": settings.lengths},
             "data": f"{len(self.bank.mocap)} mocap clips, {len(self.bank.dives)} generated dives",
         }
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """All but the strided decoder, which this recipe does not use."""
-        unused = ("strided", "frame_head", "mode")
+        unused = ("strided", "frame_head")
         named = self.modules["pretraining"].named_parameters()
         return [{"params": [p for name, p in named if not name.removeprefix("mpm.").startswith(unused)]}]
 
-    def batch(self, step: int, progress: float) -> Windows:
-        """Fresh windows; the step number is the seed."""
+    def batch(self, step: int, progress: float) -> Rebuild | Lift:
+        """Fresh windows; they depend on seed, step and stage alone."""
         s = self.settings
-        full = progress >= s.short
-        frames, size = (WINDOW, s.full_batch) if full or progress < s.pretrain else (s.short_frames, s.short_batch)
-        rng = np.random.default_rng([self.seed, step])
-        return sample_windows(rng, self.bank, size, frames, clean=progress < s.pretrain)
+        if progress < s.pretrain:
+            return self.stream.get(step, 0, s.pretrain_batch)
+        frames, size = next((int(t), int(n)) for until, t, n in s.lengths if progress < until or until >= 1)
+        return self.stream.get(step, frames, size)
 
-    def samples(self, batch: Windows) -> int:
+    def samples(self, batch: Rebuild | Lift) -> int:
         """Windows in the batch."""
-        return len(batch.joints)
+        return len(batch.pose if isinstance(batch, Rebuild) else batch.lookahead)
 
-    def losses(self, batch: Windows, progress: float) -> dict[str, Tensor]:
-        """Stage I or stage II, by progress."""
+    def losses(self, batch: Rebuild | Lift, progress: float) -> dict[str, Tensor]:
+        """Stage I or stage II, by the kind of batch."""
         model = self.modules["pretraining"].train()
-        if progress < self.settings.pretrain:
-            flat, deep = model.loss(batch.keypoints), model.loss(batch.joints)
-            return {"loss": flat + deep, "rebuilt_2d": flat, "rebuilt_3d": deep} | _zeros(
-                flat, "position_m", "velocity_m", "acceleration_m"
-            )
-        lookahead = torch.randint(len(LOOKAHEADS), (len(batch.joints),), device=batch.joints.device)
-        predicted = lift(model.mpm, batch, lookahead)
-        weight = frame_weights(lookahead, batch.joints.shape[1]) * (0.3 + 0.7 * batch.seen)
-        position = losses.euclid(predicted, batch.joints, weight[..., None])
-        velocity = losses.velocity(predicted, batch.joints)
-        acceleration = losses.acceleration(predicted, batch.joints)
+        if isinstance(batch, Rebuild):
+            loss = model.loss(batch.pose, Masks(batch.joints_masked, batch.visible))
+            name = "rebuilt_2d" if batch.pose.shape[-1] == 2 else "rebuilt_3d"
+            return {"loss": loss, **_zeros(loss, *PARTS), name: loss}
+        truth, seen = batch.windows.joints, batch.windows.seen
+        predicted = mixed(model.mpm, batch)
+        weight = frame_weights(batch.lookahead, truth.shape[1], int(batch.after)) * (0.3 + 0.7 * seen)
+        position = losses.euclid(predicted, truth, weight[..., None])
+        velocity = losses.velocity(predicted, truth)
+        acceleration = losses.acceleration(predicted, truth)
         s = self.settings
         loss = position + s.velocity_weight * velocity + s.acceleration_weight * acceleration
         loss = loss + s.bone_weight * losses.bone_variance(predicted)
         parts = {"position_m": position, "velocity_m": velocity, "acceleration_m": acceleration}
-        return {"loss": loss, **_zeros(loss, "rebuilt_2d", "rebuilt_3d"), **parts}
+        return {"loss": loss, **_zeros(loss, *PARTS), **parts}
 
     @torch.no_grad()
     def validate(self, modules: nn.ModuleDict) -> dict[str, float]:
-        """Error at several look-aheads, at the frame that would be published, on disturbed held-out windows."""
+        """Figures on held-out windows: disturbed, exact, and dives as a stream beside the per-frame decoder."""
         mpm = modules["pretraining"].mpm.eval()
-        device = next(mpm.parameters()).device
-        figures: dict[str, float] = {}
-        for index, frames in enumerate(LOOKAHEADS):
-            if frames in (0, 2, 13, 121):
-                figures |= _figures(mpm, self.held_out, index, frames, device)
-        return figures
+        return self.held_out.figures(lambda windows, lookahead: lift(mpm, windows, lookahead))
 
 
 def _zeros(like: Tensor, *names: str) -> dict[str, Tensor]:
     return {name: like.new_zeros(()) for name in names}
 
 
+def mixed(mpm: MPM, batch: Lift) -> Tensor:
+    """Joints (B, T, J, 3) of a batch in which every window has its own input mode."""
+    w = batch.windows
+    size, frames = w.seen.shape
+    deep, flat = len(batch.decoded), size - int(batch.denoise)
+    fused, denoised = (flat - (size - deep)) * frames, int(batch.denoise) * frames
+    hidden_2d, _ = mpm.hidden_2d(*(x[:flat].flatten(0, 1) for x in (w.keypoints, w.missing, w.box)))
+    box_3d = w.box[size - deep :]
+    hidden_3d, _ = mpm.hidden_3d(*(x.flatten(0, 1) for x in (batch.decoded, batch.decoded_missing, box_3d)))
+    # One pass for both modalities: the norms then see the same mixture in every batch.
+    shared = mpm.spatial(torch.cat([hidden_2d, hidden_3d])).float()
+    lifting, flat_part, deep_part, alone = shared.split([(size - deep) * frames, fused, fused, denoised])
+    feature = torch.cat([lifting, flat_part + deep_part + mpm.mode[1], alone + mpm.mode[0]])
+    feature = with_view(feature, view_of(w.box.flatten(0, 1)))
+    return _poses(mpm, feature.unflatten(0, (size, frames)), w.seen, batch.lookahead, int(batch.after))
+
+
 def lift(mpm: MPM, batch: Windows, lookahead: Tensor) -> Tensor:
     """Joints (B, T, J, 3) of windows of T <= 243 frames, which take the newest T places of the network's
     window."""
-    size, frames = batch.seen.shape
-    features = mpm.encode_frame(batch.keypoints.flatten(0, 1), batch.missing.flatten(0, 1))
-    features = torch.where(batch.seen[..., None] > 0.5, features.unflatten(0, (size, frames)), 0.0)
-    tokens = features + mpm.temporal.position[-frames:] + mpm.lookahead(lookahead)[:, None]
-    tokens = mpm.temporal(tokens, key_mask(batch.seen))
-    return torch.as_tensor(mpm.sequence_head(tokens) * mpm.not_root)
+    features = mpm.encode_frame(*(x.flatten(0, 1) for x in (batch.keypoints, batch.missing, batch.box)))
+    return _poses(mpm, features.unflatten(0, batch.seen.shape), batch.seen, lookahead, 0)
 
 
-def frame_weights(lookahead: Tensor, frames: int) -> Tensor:
-    """Weights (B, T) of the frames: 1 at the wanted one, falling to 0.2 with e-folding distance 13 (ALGORITHMS
-    5.2)."""
-    wanted = frames - 1 - LOOKAHEAD_FRAMES.to(lookahead.device)[lookahead]
+def _poses(mpm: MPM, features: Tensor, seen: Tensor, lookahead: Tensor, after: int) -> Tensor:
+    features = torch.where(seen[..., None] > 0.5, features, 0.0)
+    end = mpm.frames - after
+    tokens = features + mpm.temporal.position[end - features.shape[1] : end] + mpm.lookahead(lookahead)[:, None]
+    tokens = mpm.temporal(tokens, key_mask(seen))
+    # Differences of neighbouring frames are finer than half precision: the head works in single.
+    with torch.autocast(features.device.type, enabled=False):
+        joints = mpm.sequence_head(tokens.float()) * mpm.not_root
+        return from_view(joints, filled(features[..., -NUMBERS:].float(), seen))
+
+
+def frame_weights(lookahead: Tensor, frames: int, after: int = 0) -> Tensor:
+    """Weights (B, T) of the frames: 1 at the wanted one, falling to 0.2 with e-folding distance 13; `after` as in
+    `Lift`."""
+    wanted = frames - 1 + after - LOOKAHEAD_FRAMES.to(lookahead.device)[lookahead]
     distance = (torch.arange(frames, device=lookahead.device)[None] - wanted[:, None]).abs()
     return 0.2 + 0.8 * torch.exp(-distance / 13)
-
-
-def _figures(mpm: MPM, windows: Windows, index: int, frames: int, device: torch.device) -> dict[str, float]:
-    parts = []
-    for start in range(0, len(windows.joints), 16):
-        part = Windows(*(x[start : start + 16].to(device) for x in windows))
-        lookahead = torch.full((len(part.joints),), index, device=device)
-        parts.append(lift(mpm, part, lookahead).float().cpu())
-    at = WINDOW - 1 - frames
-    rows = windows.seen[:, at] > 0  # a lost frame is published by no one
-    if not rows.any():
-        return {}
-    predicted, truth = torch.cat(parts)[rows].numpy(), windows.joints[rows].numpy()
-    # Three frames around the wanted one give its acceleration where newer frames exist.
-    span = slice(at - 2, at + 1) if frames == 0 else slice(at - 1, at + 2)
-    return {
-        f"mpjpe_k{frames}_mm": metrics.mpjpe(predicted[:, at], truth[:, at]),
-        f"p_mpjpe_k{frames}_mm": metrics.p_mpjpe(predicted[:, at], truth[:, at]),
-        f"acceleration_k{frames}_mm": metrics.acceleration_error(predicted[:, span], truth[:, span]),
-    }
 
 
 def build(settings: dict[str, Any], data: Data, seed: int) -> Temporal:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.pretraining import LOSS_WEIGHT, MaskedPoseModel, Masks, draw_masks
+from models.pretraining import LOSS_WEIGHT, MaskedPoseModel, Masks, draw_masks, draw_tubes
 from models.temporal import MPM
 
 torch.set_num_threads(1)
@@ -27,6 +27,19 @@ def test_the_share_masked_is_exact_and_every_sample_has_its_own():
     assert 1 - given.sum().item() / masks.joints.numel() == pytest.approx(1 - 98 * 12 / (243 * 17))
     # Every joint and frame is masked about equally often.
     assert masks.joints.float().mean(dim=(0, 1)) == pytest.approx(torch.full((17,), 5 / 17), abs=0.05)
+
+
+def test_tubes_mask_the_same_joints_in_all_frames_and_remove_none():
+    masks = draw_tubes(40, 27, torch.Generator().manual_seed(1))
+    assert (masks.joints == masks.joints[:, :1]).all()
+    assert torch.equal(masks.visible, torch.arange(27).expand(40, 27))
+    counts = masks.joints[:, 0].sum(-1)
+    assert counts.min() >= 1 and counts.max() == 6
+    legs = masks.joints[:, 0, 1:4].all(-1) & ~masks.joints[:, 0, 4:].any(-1)
+    assert legs.any()  # the right leg alone
+    model = small().eval()
+    with torch.no_grad():
+        assert model(torch.randn(40, 27, 17, 3), masks).shape == (40, 27, 17, 3)
 
 
 def test_the_decoders_have_the_stated_size():

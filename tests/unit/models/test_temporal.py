@@ -6,6 +6,7 @@ import torch
 from engines.contracts import LOOKAHEADS
 from engines.skeleton import PELVIS
 from models.temporal import MPM, STRIDES
+from models.view import NUMBERS, from_view, keypoints_in_view, view_of
 
 torch.set_num_threads(1)
 
@@ -167,14 +168,34 @@ def test_fusing_is_lifting_where_the_joints_are_dropped():
         fused = model.fuse_frame(keypoints, missing, joints, holes, use_2d, use_3d)
         flat, deep = model.encode_frame(keypoints, missing), model.encode_frame_3d(joints, holes)
     assert torch.allclose(fused[0], flat[0], atol=1e-6)
-    assert torch.allclose(fused[1], deep[1] + model.mode[0], atol=1e-6)
-    assert torch.allclose(fused[2:], (flat + deep + model.mode[1])[2:], atol=1e-6)
+    # The last numbers are the view, not part of the sum.
+    assert torch.allclose(fused[1, :-NUMBERS], (deep[1] + model.mode[0])[:-NUMBERS], atol=1e-6)
+    assert torch.allclose(fused[2:, :-NUMBERS], (flat + deep + model.mode[1])[2:, :-NUMBERS], atol=1e-6)
+
+
+def test_the_view_travels_in_the_feature_and_turns_the_joints_back():
+    model = small().eval()
+    keypoints, missing, seen, lookahead = clip()
+    box = torch.tensor([0.4, -0.2, 0.2]).expand(2, 27, 3)
+    turned = keypoints_in_view(keypoints, box)
+    with torch.no_grad():
+        features = model.encode_frame(*(x.flatten(0, 1) for x in (keypoints, missing, box))).unflatten(0, (2, 27))
+        assert torch.allclose(features[..., -NUMBERS:], view_of(box))
+        _, live = model.lift(keypoints, missing, seen, lookahead, box)
+        assert torch.allclose(live, model.window(features, seen, lookahead), atol=1e-5)
+        # The tokens know the view too: silence them, and nothing but the turn is left.
+        model.sequence_head.linear.weight.zero_()
+        model.sequence_head.linear.bias.normal_()
+        _, plain = model.lift(turned, missing, seen, lookahead)
+        _, live = model.lift(keypoints, missing, seen, lookahead, box)
+    assert torch.allclose(live, from_view(plain, view_of(box)), atol=1e-5)
+    assert not torch.allclose(live, plain, atol=1e-2)
 
 
 def test_lifting_trains_every_part_it_uses():
     model = small().train()
     keypoints, missing, seen, lookahead = clip()
-    one, sequence = model.lift(keypoints, missing, seen, lookahead)
+    one, sequence = model.lift(keypoints, missing, seen, lookahead, torch.tensor([0.1, 0.2, 0.4]).expand(2, 27, 3))
     (one.square().sum() + sequence.square().sum()).backward()
     idle = {"encoder_3d", "missing_3d", "mode"}
     for name, parameter in model.named_parameters():

@@ -5,18 +5,24 @@ import csv
 import pytest
 import torch
 
-from engines.contracts import WINDOW
 from training import checkpoint
 from training.errors import TrainingError
 from training.loop import Options, Trainer
 from training.recipes import build
-from training.recipes.temporal import frame_weights, lift
-from training.sequences import Windows
 from training.settings import Data, read_toml, typed
 
 TINY = {
     "lift": {"batch": 4, "dives": 1, "stills": 20, "validation": 6},
-    "temporal": {"full_batch": 2, "short_batch": 2, "dives": 1, "validation": 2, "pretrain": 0.4},
+    "temporal": {
+        "pretrain_batch": 2,
+        "lengths": [[1.0, 9, 8]],
+        "fuse": 0.25,
+        "denoise": 0.25,
+        "dives": 1,
+        "validation": 2,
+        "decoder": "",
+        "pretrain": 0.4,
+    },
     "backbone": {"sizes": [[0.5, 64, 48, 2], [1.0, 96, 72, 2]], "workers": 0, "validation": 3},
     "track": {"batch": 4, "workers": 0, "validation": 8},
 }
@@ -66,26 +72,6 @@ def test_lift_weights_start_a_backbone(data, tmp_path):
     ema = checkpoint.read(tmp_path / "lift" / checkpoint.LAST, "ema")
     assert torch.equal(trainer.modules["mlp_decoder"].out.weight, ema["mlp_decoder.out.weight"])
     assert "lift, 1 steps" in trainer.recipe.header["started_from"]
-
-
-def test_a_short_window_equals_a_full_one_whose_older_frames_are_unseen(data):
-    recipe = build("temporal", TINY["temporal"], data, seed=1)
-    mpm = recipe.modules["pretraining"].mpm.eval()
-    windows = recipe.held_out
-    seen = windows.seen.clone()
-    seen[:, :-81] = 0
-    lookahead = torch.tensor([1, 5])
-    with torch.no_grad():
-        short = lift(mpm, Windows(*(x[:, -81:] for x in windows._replace(seen=seen))), lookahead)
-        features = mpm.encode_frame(windows.keypoints.flatten(0, 1), windows.missing.flatten(0, 1))
-        full = mpm.window(features.unflatten(0, (2, WINDOW)), seen, lookahead)[:, -81:]
-    assert (short - full).abs().max() < 1e-4
-
-
-def test_frame_weights_peak_at_the_wanted_frame():
-    weights = frame_weights(torch.tensor([0, 5]), 81)
-    assert weights.argmax(1).tolist() == [80, 80 - 13]
-    assert weights.max() == 1 and weights.min() > 0.19
 
 
 def test_unknown_keys_are_refused_with_the_nearest_name(data, tmp_path):
