@@ -11,7 +11,6 @@ fusion*. They have already exchanged information in every earlier module, and ke
 the official ones.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,28 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.contracts import EMBEDDING
-from engines.skeleton import JOINT_NAMES, J
-
-COCO_JOINTS: Final = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
-"""Meaning of the heat maps in the official COCO checkpoints."""
+from engines.skeleton import J
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,43 +209,3 @@ class HRNet(nn.Module):
 def build(variant: str) -> HRNet:
     """HRNet of the size `variant` with posecast's 17 joints; ValueError when the name is unknown."""
     return HRNet(variant)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadReport:
-    """What `load_official` did: keys of the model left as they were, keys of the file not used."""
-
-    loaded: int
-    left_untrained: tuple[str, ...]
-    unused: tuple[str, ...]
-
-
-def load_official(model: HRNet, state_dict: Mapping[str, Tensor], joints: tuple[str, ...] = COCO_JOINTS) -> LoadReport:
-    """Copy an official `pose_hrnet` checkpoint into `model`.
-
-    Args:
-        model: network to fill.
-        state_dict: the checkpoint's tensors; a leading `module.` is dropped.
-        joints: meaning of the checkpoint's heat maps; the head is loaded only if it is posecast's skeleton.
-
-    Returns:
-        what was loaded, what keeps its initial value (the embedding always), what of the file was not used.
-
-    Raises:
-        ValueError: a tensor has another shape than the model's, or nothing fits: another variant or network.
-    """
-    own = model.state_dict()
-    source = {key.removeprefix("module."): value for key, value in state_dict.items()}
-    same_joints = tuple(joints) == JOINT_NAMES
-    usable = {k: v for k, v in source.items() if k in own and (same_joints or not k.startswith("final_layer."))}
-    for key, value in usable.items():
-        if value.shape != own[key].shape:
-            raise ValueError(
-                f"checkpoint tensor {key} is {tuple(value.shape)}, HRNet {model.variant} needs "
-                f"{tuple(own[key].shape)}; choose the variant the checkpoint was trained with"
-            )
-    if not usable:
-        raise ValueError(f"no tensor of the checkpoint belongs to HRNet {model.variant}; is it a pose_hrnet file?")
-    model.load_state_dict(usable, strict=False)
-    left = tuple(key for key in own if key not in usable)
-    return LoadReport(len(usable), left, tuple(key for key in source if key not in usable))

@@ -1,11 +1,10 @@
-"""The HRNet family: sizes, official key names, working input sizes, loading of official checkpoints."""
+"""The HRNet family: sizes, official key names, working input sizes."""
 
 import pytest
 import torch
 from torch import nn
 
-from engines.skeleton import JOINT_NAMES
-from models.hrnet import VARIANTS, HRNet, build, load_official
+from models.hrnet import VARIANTS, HRNet, build
 
 torch.set_num_threads(1)
 
@@ -85,37 +84,6 @@ def test_the_embedding_sees_every_branch_and_its_gradient_reaches_the_stem():
         assert branch[-1].conv2.weight.grad.abs().sum() > 0
 
 
-def test_an_official_coco_checkpoint_loads_without_its_head():
-    source, model = build("w18_small_v2"), build("w18_small_v2")
-    head = model.final_layer.weight.clone()
-    checkpoint = {f"module.{k}": v for k, v in source.state_dict().items() if not k.startswith("embed.")}
-    checkpoint["module.classifier.weight"] = torch.zeros(3)
-    report = load_official(model, checkpoint)
-    assert torch.equal(model.stage4[1].branches[3][1].conv2.weight, source.stage4[1].branches[3][1].conv2.weight)
-    assert torch.equal(model.final_layer.weight, head)
-    assert set(report.unused) == {"final_layer.weight", "final_layer.bias", "classifier.weight"}
-    assert set(report.left_untrained) == {
-        "final_layer.weight",
-        "final_layer.bias",
-        "embed.weight",
-        "embed.bias",
-    }
-    assert report.loaded == len(model.state_dict()) - 4
-
-
-def test_a_head_of_the_same_joints_is_loaded():
-    source, model = build("w18_small_v2"), build("w18_small_v2")
-    report = load_official(model, source.state_dict(), joints=JOINT_NAMES)
-    assert torch.equal(model.final_layer.weight, source.final_layer.weight)
-    assert report.left_untrained == ()
-
-
-def test_a_checkpoint_of_another_size_or_network_is_refused():
-    with torch.device("meta"):
-        wide = build("w32").state_dict()
-    with pytest.raises(ValueError, match="choose the variant"):
-        load_official(build("w18_small_v2"), wide)
-    with pytest.raises(ValueError, match="pose_hrnet"):
-        load_official(build("w18_small_v2"), {"fc.weight": torch.zeros(1)})
+def test_an_unknown_variant_is_refused():
     with pytest.raises(ValueError, match="w18_small_v2"):
         HRNet("w64")
