@@ -13,20 +13,21 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from training.synth import hair, shading
+from training.synth import hair, uniforms
 from training.synth.body import Body, BodyModel, normals
 from training.synth.camera import Camera
-from training.synth.clothes import OUTFITS, TOP_NUMBER, Landmarks, Outfit, arm_share, landmarks, stand_off
+from training.synth.clothes import Landmarks, arm_share, landmarks, stand_off
 from training.synth.lighting import Lighting
 from training.synth.look import Look
 from training.synth.material import grain
 from training.synth.occlusion import Flesh
+from training.synth.shading import Shell, depth_program, paint_program, shadow_program
 
 Array = npt.NDArray[Any]
 
-SHADOW_PX: Final = 192
-_SPAN_M: Final = 0.5
-_SKIN, _LOWER, _UPPER, _HAIR, _TAIL = range(5)
+SHADOW_PX: Final = 160
+_WET: Final = 0.3
+"""From this wetness on skin glitters."""
 
 HIDDEN_BEHIND_M: Final = np.array(
     [0.20, 0.17, 0.09, 0.07, 0.17, 0.09, 0.07, 0.20, 0.20, 0.15, 0.13, 0.13, 0.08, 0.07, 0.13, 0.08, 0.07]
@@ -82,7 +83,7 @@ class Renderer:
             ) from error
         self.model, self.size_px = model, size_px
         gl = self._gl
-        gl.enable(moderngl.DEPTH_TEST)
+        gl.enable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
         self._colour = gl.framebuffer(
             [gl.renderbuffer(size_px, 4, samples=samples)], gl.depth_renderbuffer(size_px, samples=samples)
         )
@@ -102,9 +103,6 @@ class Renderer:
 
     def _make_surfaces(self) -> None:
         gl, model = self._gl, self.model
-        self._paint = gl.program(shading.VERTEX, shading.PAINT)
-        self._measure = gl.program(shading.VERTEX, shading.DEPTH)
-        self._cast = gl.program(shading.VERTEX, shading.SHADOW)
         self._count = len(model.dominant_bone) + hair.COUNT
         self._moving = gl.buffer(reserve=self._count * 28, dynamic=True)
         self._rest = gl.buffer(reserve=self._count * 28, dynamic=True)
@@ -112,20 +110,29 @@ class Renderer:
         parts = np.zeros((self._count, 4), np.float32)
         parts[: -hair.COUNT] = _parts(model)
         parts[-hair.COUNT :, 3] = 1
-        self._part = gl.buffer(parts.tobytes())
+        self._head = np.flatnonzero(parts[: -hair.COUNT, 3] > 0.99)
         layout = [
             (self._moving, "3f 3f 1f", "position", "normal", "open_sky"),
             (self._rest, "3f 3f 1f", "rest", "rest_normal", "arm"),
-            (self._part, "4f", "part"),
+            (gl.buffer(parts.tobytes()), "4f", "part"),
             (self._lift, "4f", "lift"),
         ]
-        faces = [model.faces, *_shells(model, parts), hair.faces() + self._count - hair.COUNT]
-        buffers = [gl.buffer(np.ascontiguousarray(f, np.int32).tobytes()) for f in faces]
-        self._surfaces = {
-            program: [gl.vertex_array(program, layout, b, skip_errors=True) for b in buffers]
-            for program in (self._paint, self._measure, self._cast)
+        faces = {
+            shell: gl.buffer(np.ascontiguousarray(triangles, np.int32).tobytes())
+            for shell, triangles in _shells(model, parts).items()
         }
-        self._head = np.flatnonzero(parts[: -hair.COUNT, 3] > 0.99)
+
+        def surfaces(sources: dict[Shell, tuple[str, str]]) -> dict[Shell, Any]:
+            return {s: gl.vertex_array(gl.program(*sources[s]), layout, faces[s], skip_errors=True) for s in sources}
+
+        self._dry = surfaces({shell: paint_program(shell) for shell in Shell})
+        self._wet = self._dry | surfaces({shell: paint_program(shell, True) for shell in (Shell.SKIN, Shell.HEAD)})
+        self._measured = surfaces({shell: depth_program(shell) for shell in Shell})
+        caster = gl.program(*shadow_program())
+        self._casting = {
+            shell: gl.vertex_array(caster, layout, faces[shell], skip_errors=True)
+            for shell in (Shell.SKIN, Shell.HEAD, Shell.TAIL)
+        }
 
     @property
     def driver(self) -> str:
@@ -136,32 +143,46 @@ class Renderer:
         """One posed body [V, 3] seen by `camera`, on nothing."""
         width, height = camera.size_px
         shape = self._known(body)
-        outfit = _outfit(look)
-        self._wear(shape, look, outfit)
+        self._wear(shape, look)
         cam = self._place(shape, vertices_world_m, look, camera)
-        shells = _worn(look, outfit)
-        self._aim(cam, light, camera)
-        self._dress(shape, look, outfit, light, camera)
-        size = (width, height)
-        self._pass(self._shadow, self._cast, shells, (SHADOW_PX, SHADOW_PX))
-        self._shadow_map.use(2)
-        self._grain.use(1)
-        self._cloth.use(0)
-        self._pass(self._colour, self._paint, shells, size)
+        shells = uniforms.shells_of(look, uniforms.outfit_of(look))
+        near, far = max(float(cam[:, 2].min()) * 0.9, 0.05), float(cam[:, 2].max()) * 1.1
+        lamp = uniforms.lamp_clip(cam, camera.world_from_cam[:3, :3].T @ light.direction)
+        self._gl.front_face = "ccw"
+        self._pass(self._shadow, self._casting, shells, (SHADOW_PX, SHADOW_PX), {"clip": lamp.T})
+
+        cover = uniforms.cover_values(self.model, body, shape.marks, look)
+        cover |= {"clip": uniforms.camera_clip(camera, near, far).T, "shadow_clip": lamp.T}
+        paint = cover | uniforms.paint_values(self.model, body, shape.marks, look, light, camera)
+        for unit, texture in enumerate((self._cloth, self._grain, self._shadow_map)):
+            texture.use(unit)
+        self._gl.front_face = "cw"  # the picture's rows go down, OpenGL's up
+        self._pass(self._colour, self._wet if look.wet > _WET else self._dry, shells, (width, height), paint)
         self._gl.copy_framebuffer(self._resolved, self._colour)
         window = (0, 0, width, height)
         rgba = np.frombuffer(self._resolved.read(window, 4), np.uint8).reshape(height, width, 4)
-        self._pass(self._depth, self._measure, shells, size)
+        self._pass(self._depth, self._measured, shells, (width, height), cover)
         depth = np.frombuffer(self._depth.read(window, 1, dtype="f4"), np.float32).reshape(height, width)
         return Layer(rgba, depth)
 
-    def _pass(self, target: Any, program: Any, shells: list[int], size: tuple[int, int]) -> None:
+    def _pass(
+        self, target: Any, surfaces: dict[Shell, Any], shells: list[Shell], size: tuple[int, int], told: dict[str, Any]
+    ) -> None:
         target.use()
         target.viewport = (0, 0, *size)
         target.clear(0, 0, 0, 0)
+        raw = {name: np.ascontiguousarray(value, "f4").tobytes() for name, value in told.items()}
         for shell in shells:
-            program["shell"] = shell
-            self._surfaces[program][shell].render()
+            if shell not in surfaces:
+                continue
+            program = surfaces[shell].program
+            for name, values in raw.items():
+                if name in program:
+                    program[name].write(values)
+            for unit, name in enumerate(("cloth", "grain", "shadow")):
+                if name in program:
+                    program[name] = unit
+            surfaces[shell].render()
 
     def _known(self, body: Body) -> _Shape:
         if self._shape is None or self._shape.body is not body:
@@ -175,12 +196,12 @@ class Renderer:
             self._shape = _Shape(body, marks, Flesh(self.model, body))
         return self._shape
 
-    def _wear(self, shape: _Shape, look: Look, outfit: Outfit) -> None:
+    def _wear(self, shape: _Shape, look: Look) -> None:
         if self._worn is not None and self._worn[0] is look and self._worn[1] is shape.body:
             return
         self._worn = (look, shape.body)
         lift = np.zeros((self._count, 4), np.float32)
-        lower, upper = stand_off(shape.body, shape.marks, outfit, look.slack, look.waves)
+        lower, upper = stand_off(shape.body, shape.marks, uniforms.outfit_of(look), look.slack, look.waves)
         feet = shape.body.vertices_m[:, 2] < shape.marks.ankle - 0.01
         lift[: -hair.COUNT, 0] = np.where(feet, 0.007, lower)
         lift[: -hair.COUNT, 1] = upper
@@ -208,114 +229,23 @@ class Renderer:
         self._moving.write(moving.tobytes())
         return moving[:, :3]
 
-    def _aim(self, cam: Array, light: Lighting, camera: Camera) -> None:
-        width, height = camera.size_px
-        near, far = max(float(cam[:, 2].min()) * 0.9, 0.05), float(cam[:, 2].max()) * 1.1
-        matrix = camera.matrix_px
-        clip = np.zeros((4, 4))
-        clip[0, 0], clip[1, 1] = 2 * matrix[0, 0] / width, 2 * matrix[1, 1] / height
-        clip[:2, 2] = 2 * (matrix[:2, 2] + 0.5) / [width, height] - 1
-        clip[2, 2:] = (far + near) / (far - near), -2 * far * near / (far - near)
-        clip[3, 2] = 1
-        lamp = _lamp_view(cam, camera.world_from_cam[:3, :3].T @ light.direction)
-        for program, view in ((self._paint, clip), (self._measure, clip), (self._cast, lamp)):
-            program["clip"].write(view.T.astype("f4").tobytes())
-        self._paint["shadow_clip"].write(lamp.T.astype("f4").tobytes())
-
-    def _dress(self, shape: _Shape, look: Look, outfit: Outfit, light: Lighting, camera: Camera) -> None:
-        for program in (self._paint, self._measure, self._cast):
-            for name, value in _cover(self.model, shape, look, outfit).items():
-                if name in program:
-                    program[name] = tuple(float(part) for part in np.atleast_1d(value)) if np.ndim(value) else value
-        marks = shape.marks
-        cam_from_world = camera.world_from_cam[:3, :3].T
-        eye = shape.body.bone_heads_m[self.model.index["eye.L"]]
-        shoe = look.shoe if look.shoe is not None else look.cloth_b
-        values: dict[str, Any] = {
-            "skin": look.skin,
-            "hair": look.hair,
-            "lips": look.skin * [0.85, 0.5, 0.5],
-            "shoe_colour": shoe,
-            "sock_colour": look.sock if look.sock is not None else np.full(3, 0.7),
-            "light": cam_from_world @ light.direction,
-            "sun": light.sun,
-            "finish": (look.gloss, look.wet, look.folds_m, 1.0),
-            "face": (abs(eye[0]), look.brows, look.beard, look.mottled),
-            "middle": ((marks.neck + marks.hip) / 2, (marks.hip + 0.07 + marks.ankle) / 2),
-        }
-        for name, value in values.items():
-            self._paint[name] = tuple(float(part) for part in value)
-        self._paint["span"] = _SPAN_M
-        self._paint["sh"].write(light.diffuse.astype("f4").tobytes())
-        self._paint["world_from_cam"].write(np.ascontiguousarray(cam_from_world).astype("f4").tobytes())
-        for unit, name in enumerate(("cloth", "grain", "shadow")):
-            self._paint[name] = unit
-
     def release(self) -> None:
         """Give the OpenGL context back."""
         self._gl.release()
 
 
-def _outfit(look: Look) -> Outfit:
-    outfit = OUTFITS[look.suit]
-    return outfit if look.suit not in (2, 3) else Outfit(outfit.top, outfit.sleeve, leg=0.5 * look.leg_share)
-
-
-def _worn(look: Look, outfit: Outfit) -> list[int]:
-    """The surfaces to draw."""
-    shells = [_SKIN]
-    if outfit.loose_leg_m > 0 or (outfit.shoes and not look.barefoot):
-        shells.append(_LOWER)
-    if outfit.loose_top_m > 0:
-        shells.append(_UPPER)
-    if look.head < 2:
-        shells.append(_HAIR)
-    if look.head == 0 and look.tail is not None:
-        shells.append(_TAIL)
-    return shells
-
-
-def _cover(model: BodyModel, shape: _Shape, look: Look, outfit: Outfit) -> dict[str, Any]:
-    """Where garments end, for the shader's tests."""
-    marks = shape.marks
-    eye = shape.body.bone_heads_m[model.index["eye.L"]]
-    crown = float(shape.body.vertices_m[:, 2].max() - eye[2]) / 0.114
-    bottom = marks.hip - 0.13 if outfit.high_cut > 0 else marks.leg_end(outfit.leg)
-    shod = outfit.shoes and not look.barefoot
-    sock = marks.ankle + look.sock_share * (marks.knee - marks.ankle) if look.sock_share > 0 else -9.0
-    shoe = marks.ankle - 0.005 if shod else -9.0
-    hem = marks.hip - 0.02 if outfit.loose_top_m > 0 else marks.hip + 0.05
-    if outfit.top == "straps" or (outfit.high_cut > 0 and outfit.top == "sleeves"):
-        hem = marks.hip
-    elif outfit.top == "band":
-        hem = marks.chest - 0.10
+def _shells(model: BodyModel, parts: Array) -> dict[Shell, Array]:
+    """Triangles [F, 3] of each surface, as far as garment or hair may reach."""
+    head = (parts[:, 3] > 0.5)[model.faces].all(1)
+    trunk, arms, legs, skull = (parts[model.faces] > 0).any(1).T
     return {
-        "upper": (hem, outfit.sleeve, marks.neck + 0.01, TOP_NUMBER[outfit.top]),
-        "lower": (marks.hip + 0.07, bottom, outfit.high_cut, float(outfit.bottom)),
-        "feet": (max(sock, shoe), shoe, marks.sole + 0.018 if shod else -9.0, marks.chest),
-        "crown": (float(eye[2]), float(eye[1]), crown, look.head),
-        "hairline": look.hairline,
+        Shell.SKIN: model.faces[~head],
+        Shell.HEAD: model.faces[head],
+        Shell.LOWER: model.faces[(trunk | legs) & ~head],
+        Shell.UPPER: model.faces[(trunk | arms) & ~head],
+        Shell.HAIR: model.faces[skull],
+        Shell.TAIL: hair.faces() + len(parts) - hair.COUNT,
     }
-
-
-def _lamp_view(points: Array, direction: Array) -> Array:
-    """Orthographic view [4, 4] along the light that holds all points [N, 3], with room for loose clothes."""
-    hint = np.eye(3)[int(np.argmin(np.abs(direction)))]
-    across = np.cross(direction, hint)
-    across /= np.linalg.norm(across)
-    axes = np.stack([across, np.cross(direction, across), -direction])
-    seen = points @ axes.T
-    low, high = seen.min(0) - 0.08, seen.max(0) + 0.08
-    view = np.eye(4)
-    view[:3, :3] = axes * (2 / (high - low))[:, None]
-    view[:3, 3] = -(high + low) / (high - low)
-    return view
-
-
-def _shells(model: BodyModel, parts: Array) -> list[Array]:
-    """Triangles that a lower garment, an upper garment and hair may lie on."""
-    groups = ((parts[:, 0] > 0) | (parts[:, 2] > 0), (parts[:, 0] > 0) | (parts[:, 1] > 0), parts[:, 3] > 0)
-    return [model.faces[group[model.faces].any(1)] for group in groups]
 
 
 def _parts(model: BodyModel) -> Array:

@@ -1,18 +1,34 @@
-"""The OpenGL programs of the renderer: one vertex stage, what a garment covers, and how light falls on it."""
+"""The OpenGL programs of the renderer: one vertex stage, what a garment covers, and how light falls on it.
+
+Each surface (`Shell`) has programs of its own: a software rasteriser executes both sides of every branch, so what a
+surface cannot show is left out when its program is made.
+"""
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Final
 
-VERTEX: Final = """
-#version 330
+
+class Shell(IntEnum):
+    """The surfaces of an athlete: skin without the head, loose garments, hair near the skull, hair that leaves it."""
+
+    SKIN = 0
+    LOWER = 1
+    UPPER = 2
+    HAIR = 3
+    TAIL = 4
+    HEAD = 5
+
+
+_VERTEX: Final = """
 in vec3 position; in vec3 normal; in float open_sky;
 in vec3 rest; in vec3 rest_normal; in float arm; in vec4 part; in vec4 lift;
-uniform mat4 clip, shadow_clip; uniform int shell;
+uniform mat4 clip, shadow_clip;
 out vec3 v_cam; out vec3 v_normal; out vec3 v_rest; out vec3 v_rest_normal; out vec4 v_part; out float v_arm;
 out float v_open; out vec3 v_shadow;
 void main() {
-    float out_m = shell == 1 ? lift.x : shell == 2 ? lift.y : shell == 3 ? lift.z : 0.0;
+    float out_m = SHELL == LOWER ? lift.x : SHELL == UPPER ? lift.y : SHELL == HAIR ? lift.z : 0.0;
     v_cam = position + out_m * normal; v_normal = normal; v_rest = rest; v_rest_normal = rest_normal;
     v_part = part; v_arm = arm; v_open = open_sky;
     vec4 lit = shadow_clip * vec4(v_cam, 1.0);
@@ -22,10 +38,8 @@ void main() {
 """
 
 _COVER: Final = """
-#version 330
 in vec3 v_cam; in vec3 v_normal; in vec3 v_rest; in vec3 v_rest_normal; in vec4 v_part; in float v_arm;
 in float v_open; in vec3 v_shadow;
-uniform int shell;
 uniform vec4 upper;   // hem height, sleeve end, neck height, kind (0 none, 1 sleeves, 2 straps, 3 band, 4 vest)
 uniform vec4 lower;   // waist height, leg end height, slope of the leg opening, 0 or 1
 uniform vec4 feet;    // sock top, shoe top, sole height (below the lowest point: bare), chest height
@@ -55,23 +69,26 @@ bool in_sock() { return v_part.z > 0.5 && v_rest.z < feet.x; }
 bool in_hair() {
     if (crown.w > 1.5 || v_part.w < 0.5) return false;
     float y = v_rest.y - crown.y, z = v_rest.z - crown.x;
-    float side = 0.004 * sin(v_rest.x * 310.0) + 0.003 * sin(v_rest.x * 710.0 + 1.0);
-    return z + 0.74 * y > (hairline + (crown.w < 0.5 ? side : 0.0)) * crown.z && z > -0.075 * crown.z;
+    float side = crown.w < 0.5 ? 0.005 * sin(v_rest.x * 310.0) : 0.0;
+    return z + 0.74 * y > (hairline + side) * crown.z && z > -0.075 * crown.z;
 }
-bool missing() {
-    if (shell == 1) return !(in_lower() || in_shoe());
-    if (shell == 2) return !in_upper();
-    if (shell == 3) return !in_hair();
-    return false;
-}
+#if SHELL == LOWER
+bool missing() { return !(in_lower() || in_shoe()); }
+#elif SHELL == UPPER
+bool missing() { return !in_upper(); }
+#elif SHELL == HAIR
+bool missing() { return !in_hair(); }
+#else
+bool missing() { return false; }
+#endif
 """
 
-PAINT: Final = (
+_PAINT: Final = (
     _COVER
     + """
 uniform sampler2D cloth, grain; uniform sampler2DShadow shadow;
 uniform vec3 skin, hair, lips, shoe_colour, sock_colour, light, sun, sh[9];
-uniform vec4 finish;  // gloss of cloth, wetness, depth of folds in metres, roughness of skin
+uniform vec4 finish;  // gloss of cloth, wetness, depth of folds in metres, 1 for wet drops
 uniform vec4 face;    // eye spacing, darkness of brows, beard, freckles and blotches
 uniform mat3 world_from_cam;
 uniform float span;   // half the width and height of the painted cloth, metres
@@ -95,6 +112,7 @@ vec3 bent(vec3 n, float height) {
     vec3 slope = sign(det) * (dFdx(height) * a + dFdy(height) * b);
     return normalize(abs(det) * n - slope);
 }
+#if SHELL == HEAD
 vec3 face_colour(vec3 base) {
     float y = v_rest.y - crown.y, z = (v_rest.z - crown.x) / crown.z, x = abs(v_rest.x);
     if (y > 0.035 || v_rest_normal.y > -0.1) return base;
@@ -110,59 +128,69 @@ vec3 face_colour(vec3 base) {
     if (z < -0.035 && abs(z + 0.068) > 0.012) base = mix(base, hair, face.z * smoothstep(-0.035, -0.055, z));
     return base;
 }
+#endif
 
 void main() {
     if (missing()) discard;
-    vec4 rough = texture(grain, vec2(v_rest.x * 1.7 + v_rest.y * 0.9, v_rest.z * 1.9));
-    vec4 fine = texture(grain, vec2(v_rest.x * 6.0 + v_rest.y * 4.0, v_rest.z * 6.0));
-    vec3 base = skin * (1.0 + 0.6 * face.w * (rough.b + 0.4 * fine.r - 0.7));
-    base.gb *= 1.0 - 0.25 * face.w * fine.g;
-    float gloss = 0.08 + 0.35 * finish.y, sharp = mix(12.0, 60.0, finish.y), height = 0.0012 * finish.w * rough.r;
-    if (v_part.w > 0.5 && shell == 0) base = face_colour(base);
-    bool shod = (shell < 2) && in_sock();
-    if (shell == 4 || in_hair() && (shell == 3 || shell == 0)) {
+    float gloss = 0.08 + 0.35 * finish.y, sharp = mix(12.0, 60.0, finish.y), height = 0.0;
+    vec3 base;
+#if SHELL != TAIL
+    vec3 rough = texture(grain, vec2(v_rest.x * 3.4 + v_rest.y * 1.9, v_rest.z * 3.8)).rgb;
+#endif
+#if SHELL == SKIN || SHELL == HEAD
+    base = skin * (1.0 + 0.6 * face.w * (rough.b + 0.4 * rough.g - 0.7));
+    base.gb *= 1.0 - 0.2 * face.w * rough.r;
+    height = 0.0008 * rough.r;
+#endif
+#if SHELL == HEAD
+    base = face_colour(base);
+#endif
+#if SHELL == HEAD || SHELL == HAIR || SHELL == TAIL
+    if (SHELL != HEAD || in_hair()) {
         bool cap = crown.w > 0.5;
         float strand = texture(grain, vec2(v_rest.x * 9.0, v_rest.y * 1.5 + v_rest.z * 0.7)).r;
         base = cap ? hair : hair * (0.45 + 1.1 * strand);
         gloss = cap ? 0.45 : 0.10 + 0.3 * finish.y; sharp = cap ? 40.0 : 14.0;
-        height = cap ? 0.002 * rough.r : 0.010 * strand;
-    } else if (shod) {
+        height = cap ? 0.0015 * strand : 0.010 * strand;
+    }
+#else
+    bool shod = SHELL != UPPER && in_sock();
+    if (shod) {
         bool shoe = in_shoe();
-        base = shoe ? (v_rest.z < feet.z ? vec3(0.6) : shoe_colour * (fine.r > 0.62 ? 0.5 : 1.0)) : sock_colour;
-        gloss = shoe ? 0.15 : 0.02; height = 0.004 * fine.r;
+        base = shoe ? (v_rest.z < feet.z ? vec3(0.6) : shoe_colour * (rough.r > 0.62 ? 0.5 : 1.0)) : sock_colour;
+        gloss = shoe ? 0.15 : 0.02; height = 0.003 * rough.r;
     } else {
-        bool top = shell != 1 && in_upper();
-        if (top || (shell < 2 && in_lower())) {
-            base = cloth_colour(top ? 0.0 : 1.0) * (0.92 + 0.16 * fine.g);
+        bool top = SHELL != LOWER && in_upper();
+        if (top || SHELL != SKIN || in_lower()) {
+            base = cloth_colour(top ? 0.0 : 1.0) * (0.92 + 0.16 * rough.g);
             gloss = finish.x; sharp = 18.0;
             vec2 at = vec2(v_rest.x * 1.5 + 0.6 * v_rest.y, v_rest.z * 2.4 - 0.8 * v_rest.x);
             float crease = texture(grain, at + 0.25 * rough.b).b;
-            height = finish.z * (shell > 0 ? 2.6 * crease : 0.3 * crease);
+            height = finish.z * (SHELL != SKIN ? 2.6 * crease : 0.3 * crease);
         }
     }
-    vec3 n = normalize(v_normal), view = -normalize(v_cam);
-    bool inside = dot(n, view) < 0.0;
-    if (inside) n = -n;
-    n = bent(n, height);
+#endif
+    vec3 smooth_n = normalize(v_normal), view = -normalize(v_cam);
+    if (dot(smooth_n, view) < 0.0) smooth_n = -smooth_n;
+    vec3 n = bent(smooth_n, height);
     float facing = max(dot(n, light), 0.0);
-    float lit = facing > 0.0 ? texture(shadow, vec3(v_shadow.xy, v_shadow.z - 0.012)) : 0.0;
-    vec3 world_n = world_from_cam * n;
-    float open_here = v_open * (inside && shell > 0 ? 0.4 : 1.0);
-    vec3 soft = max(ambient(world_n), 0.02) * open_here;
-    float grazing = pow(1.0 - max(dot(n, view), 0.0), 4.0);
-    vec3 mirror = max(ambient(world_from_cam * reflect(-view, n)), 0.0);
-    float shine = gloss * pow(max(dot(n, normalize(light + view)), 0.0), sharp) * lit;
-    if (finish.y > 0.3 && shell == 0) {
-        vec3 drops = bent(n, 0.0015 * fine.r);
-        shine += 0.7 * finish.y * lit * pow(max(dot(drops, normalize(light + view)), 0.0), 90.0);
-    }
-    vec3 shown = base * (soft + sun * facing * lit) + sun * shine + mirror * open_here * gloss * (0.06 + 0.7 * grazing);
-    colour = vec4(sqrt(clamp(shown, 0.0, 1.0)), 1.0);
+    float lit = texture(shadow, vec3(v_shadow.xy, v_shadow.z - 0.014));
+    vec3 soft = max(ambient(world_from_cam * n), 0.02) * v_open;
+    float slant = 1.0 - max(dot(n, view), 0.0);
+    float grazing = slant * slant * slant * slant;
+    float glint = max(dot(n, normalize(light + view)), 0.0);
+    float shine = gloss * pow(glint, sharp) * lit;
+#ifdef WET
+    vec3 drops = bent(smooth_n, 0.002 * rough.r + height);
+    shine += 0.7 * finish.y * lit * pow(max(dot(drops, normalize(light + view)), 0.0), 90.0);
+#endif
+    vec3 mirror = soft * gloss * (0.06 + 0.7 * grazing);
+    colour = vec4(sqrt(clamp(base * (soft + sun * facing * lit) + sun * shine + mirror, 0.0, 1.0)), 1.0);
 }
 """
 )
 
-DEPTH: Final = (
+_DEPTH: Final = (
     _COVER
     + """
 out float depth;
@@ -170,9 +198,24 @@ void main() { if (missing()) discard; depth = v_cam.z; }
 """
 )
 
-SHADOW: Final = (
-    _COVER
-    + """
-void main() { if (missing()) discard; }
-"""
-)
+_SHADOW: Final = "void main() {}"
+
+
+def _head(shell: Shell, wet: bool = False) -> str:
+    names = "".join(f"#define {other.name} {int(other)}\n" for other in Shell)
+    return f"#version 330\n{names}#define SHELL {shell.name}\n" + ("#define WET\n" if wet else "")
+
+
+def paint_program(shell: Shell, wet: bool = False) -> tuple[str, str]:
+    """Vertex and fragment source that colours `shell`; `wet` adds drops that glitter (skin and head)."""
+    return _head(shell) + _VERTEX, _head(shell, wet) + _PAINT
+
+
+def depth_program(shell: Shell) -> tuple[str, str]:
+    """Vertex and fragment source that writes the distance along the camera's axis in metres."""
+    return _head(shell) + _VERTEX, _head(shell) + _DEPTH
+
+
+def shadow_program() -> tuple[str, str]:
+    """Vertex and fragment source that only fills a depth map."""
+    return _head(Shell.SKIN) + _VERTEX, _head(Shell.SKIN) + _SHADOW
