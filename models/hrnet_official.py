@@ -31,9 +31,9 @@ HEADS: Final = {"coco": COCO_JOINTS, "mpii": MPII_JOINTS, "h36m": JOINT_NAMES}
 NEAR: Final = {"upper_neck": "nose", "head_top": "head"}
 """MPII's joint and ours that lies a few centimetres away. COCO's nose is no counterpart: ours is the skull's base."""
 PREFIXES: Final = ("module.", "model.", "backbone.", "keypoint_head.", "head.")
-GAIN: Final = 12.0
+GAIN: Final = 10.0
 """Factor of the imported maps. Theirs are Gaussians of height 1; ours are logits of a soft-max over 64 x 48 cells, in
-which a Gaussian of height 12 holds nine tenths of the probability."""
+which ten times such a Gaussian holds 0.95 of the probability within 3 cells of its peak."""
 WIDTH_KEY: Final = "stage2.0.branches.0.0.conv1.weight"
 
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,8 +70,20 @@ def _made(shards: list[_Shard], workers: int) -> Iterator[dict[Path, str]]:
     if workers <= 1 or len(shards) <= 1:
         yield from map(_write, shards)
         return
-    with multiprocessing.get_context("spawn").Pool(min(workers, len(shards)), cv2.setNumThreads, (1,)) as pool:
-        yield from pool.imap(_write, shards)
+    pids: list[int | None] = []
+    try:
+        with multiprocessing.get_context("spawn").Pool(min(workers, len(shards)), _start_worker) as pool:
+            pids = [child.pid for child in multiprocessing.active_children()]
+            yield from pool.imap(_write, shards)
+    finally:  # an error or Ctrl-C ends the processes in the middle of a shard
+        for shard in shards:
+            for pid in pids:
+                shard.path.with_suffix(f".{pid}.part").unlink(missing_ok=True)
+
+
+def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    cv2.setNumThreads(1)
 
 
 def _write(shard: _Shard) -> dict[Path, str]:

@@ -173,6 +173,14 @@ def test_several_processes_write_the_same_bytes(coco_folder, tmp_path, monkeypat
     assert len(one) == 3
 
 
+def test_a_missing_picture_ends_all_processes_without_leftovers(coco_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "PER_SHARD", 2)
+    (coco_folder / "val2017" / "000000000002.jpg").unlink()
+    with pytest.raises(TrainingError, match=r"000000000002.jpg: no picture can be read here"):
+        run.convert(coco.read(coco_folder, "val2017"), tmp_path / "out", workers=2)
+    assert not list((tmp_path / "out").glob("*.part"))
+
+
 # Leeds Sports Pose
 
 
