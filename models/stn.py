@@ -1,21 +1,25 @@
 """Subject detector (spatial transformer) and the differentiable crop that it steers.
 
-TRL, ALGORITHMS 1.1: ResNet18 on the whole search window gives half size and centre of one box,
-`s = s_min + (s_max - s_min) * sigmoid(o)`, `u = b * tanh(o)`; the last layer starts with zero weights, so
-training starts with one centred box. Keys of the trunk are torchvision's, so an ImageNet ResNet18 file loads.
+Temporal representation learning (Katircioglu et al.: "Temporal representation learning on monocular videos for 3D
+human pose estimation"): a ResNet18 on the whole search window gives half size `s` and centre `u` of one box. Before
+training it is one centred box. Keys of the trunk are torchvision's, so an ImageNet ResNet18 file loads.
 
-The usual global average pool is replaced by a 1x1 convolution 512->32 and a flattened 4x4 grid: averaging
-would throw away *where* the subject is, which is the very quantity to regress.
+The head is not the paper's pooled regression, which throws away *where* the subject is. Features of strides 8, 16 and
+32 meet on a grid of stride 8; each cell votes for itself as the box's centre and proposes a box of its own; the box
+given is the proposals' mean under the votes' soft-max. All of it is convolution: a subject learned in one place is
+found in every other.
 """
 
 import math
 from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.contracts import STN_PX
+CHANNELS: Final = 96
+"""Of the grid on which the subject is looked for."""
 
 
 class ResidualBlock(nn.Module):
@@ -47,21 +51,32 @@ def _logit(p: float) -> float:
     return math.log(p / (1.0 - p))
 
 
+class Found(NamedTuple):
+    """What the detector says: box as in `STN.forward`, presence logit before calibration, votes of the cells."""
+
+    theta: Tensor  # [B,4] or [B,5]
+    presence: Tensor  # [B,1]
+    votes: Tensor  # [B,h/8,w/8] logits
+
+
 class STN(nn.Module):
     """Box and presence of the subject in a search window.
 
     Args:
-        picture_px: side of the square input.
         s_min, s_max: bounds of the half size, window coordinates (1 is the whole window).
         border: bound of the centre, window coordinates.
         rotation: also give the subject's in-plane angle.
         initial_size: half size of the centred box before any training.
     """
 
+    bounds: Tensor
+    """s_min, s_max, border: kept with the weights, which mean nothing without them."""
+    calibration: Tensor
+    """Scale and shift of the presence logit that make its sigmoid a probability; fitted after training."""
+
     def __init__(
         self,
-        picture_px: int = STN_PX,
-        s_min: float = 0.05,
+        s_min: float = 0.01,
         s_max: float = 1.0,
         border: float = 1.0,
         rotation: bool = False,
@@ -70,7 +85,7 @@ class STN(nn.Module):
         super().__init__()
         if not 0.0 < s_min < initial_size < s_max:
             raise ValueError(f"need 0 < s_min < initial_size < s_max, got {s_min}, {initial_size}, {s_max}")
-        self.s_min, self.s_max, self.border, self.rotation = s_min, s_max, border, rotation
+        self.rotation = rotation
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
@@ -79,26 +94,63 @@ class STN(nn.Module):
         self.layer2 = _layer(64, 128, 2)
         self.layer3 = _layer(128, 256, 2)
         self.layer4 = _layer(256, 512, 2)
-        grid = math.ceil(picture_px / 32)
-        self.reduce = nn.Conv2d(512, 32, 1)
-        self.hidden = nn.Linear(32 * grid * grid, 256)
-        self.box = nn.Linear(256, 6 if rotation else 4)
-        self.presence = nn.Linear(256, 1)
+        self.lateral2, self.lateral3, self.lateral4 = (nn.Conv2d(c, CHANNELS, 1) for c in (128, 256, 512))
+        self.grid = nn.Sequential(
+            nn.Conv2d(CHANNELS, CHANNELS, 3, 1, 1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True),
+            nn.Conv2d(CHANNELS, CHANNELS, 3, 1, 1, bias=False), nn.BatchNorm2d(CHANNELS), nn.ReLU(inplace=True),
+        )  # fmt: skip
+        self.vote = nn.Conv2d(CHANNELS, 1, 1)
+        self.box = nn.Conv2d(CHANNELS, 6 if rotation else 4, 1)
+        self.presence = nn.Linear(2 * CHANNELS, 1)
+        self.register_buffer("bounds", torch.tensor([s_min, s_max, border]))
+        self.register_buffer("calibration", torch.tensor([1.0, 0.0]))
         self._initialise(_logit((initial_size - s_min) / (s_max - s_min)))
 
     def _initialise(self, size_logit: float) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         nn.init.zeros_(self.box.weight)
+        nn.init.zeros_(self.vote.weight)
         start = [size_logit, size_logit, 0.0, 0.0, 1.0, 0.0]  # the last two: cos and sin of the angle
         with torch.no_grad():
-            self.box.bias.copy_(torch.tensor(start[: self.box.out_features]))
+            assert self.box.bias is not None
+            self.box.bias.copy_(torch.tensor(start[: self.box.out_channels]))
 
-    def trunk(self, picture: Tensor) -> Tensor:
-        """ResNet18 features: [B,3,h,w] -> [B,512,h/32,w/32]."""
+    def features(self, picture: Tensor) -> list[Tensor]:
+        """ResNet18's four stages: [B,3,h,w] -> [B,64,h/4,w/4], [B,128,h/8,w/8], [B,256,..], [B,512,h/32,w/32]."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(picture))))
-        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        stages = []
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            stages.append(x)
+        return stages
+
+    def detect(self, picture: Tensor) -> Found:
+        """Box, presence and votes of a normalised picture [B,3,h,w], sides multiples of 32."""
+        _, fine, middle, coarse = self.features(picture)
+        x = self.lateral3(middle) + functional.interpolate(self.lateral4(coarse), scale_factor=2.0, mode="nearest")
+        x = self.lateral2(fine) + functional.interpolate(x, scale_factor=2.0, mode="nearest")
+        x = self.grid(x)  # [B,96,h/8,w/8]
+        votes = self.vote(x).float()[:, 0]  # [B,h/8,w/8]
+        share = votes.flatten(1).softmax(1)  # [B,cells]
+        raw = self.box(x).float().flatten(2)  # [B,4|6,cells]
+        s_min, s_max, border = self.bounds.unbind()
+        size = s_min + (s_max - s_min) * torch.sigmoid(raw[:, 0:2])
+        # A cell proposes a centre within one cell of its own.
+        reach = raw.new_tensor([2.0 / votes.shape[2], 2.0 / votes.shape[1]]).view(1, 2, 1)
+        centre = _cells(votes.shape[1], votes.shape[2]).to(raw) + reach * torch.tanh(raw[:, 2:4])
+        proposed = [size, border * centre.clamp(-1.0, 1.0), raw[:, 4:]]
+        mean = (torch.cat(proposed, dim=1) * share.unsqueeze(1)).sum(2)  # [B,4|6]
+        theta = mean[:, :4]
+        if self.rotation:
+            # Two numbers on a circle have no seam, an angle has one at +-pi.
+            theta = torch.cat([theta, torch.atan2(mean[:, 5:6], mean[:, 4:5])], dim=1)
+        cells = x.float().flatten(2)  # [B,96,cells]
+        pooled = torch.cat([(cells * share.unsqueeze(1)).sum(2), cells.mean(2)], dim=1)
+        return Found(theta, self.presence(pooled), votes)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Box of the subject.
@@ -108,17 +160,17 @@ class STN(nn.Module):
 
         Returns:
             theta [B,4] = s_x, s_y, u_x, u_y (half size and centre, window coordinates -1..1), with `rotation`
-            [B,5], the fifth being the angle in radians, clockwise on the screen; presence logit [B,1].
+            [B,5], the fifth being the angle in radians, clockwise on the screen; calibrated presence logit [B,1].
         """
-        x = self.relu(self.reduce(self.trunk(picture)))  # [B,32,4,4]
-        x = self.relu(self.hidden(x.flatten(1)))  # [B,256]
-        raw = self.box(x)  # [B,4] or [B,6]
-        size = self.s_min + (self.s_max - self.s_min) * torch.sigmoid(raw[:, 0:2])
-        parts = [size, self.border * torch.tanh(raw[:, 2:4])]
-        if self.rotation:
-            # Two numbers on a circle have no seam, an angle has one at +-pi.
-            parts.append(torch.atan2(raw[:, 5:6], raw[:, 4:5]))
-        return torch.cat(parts, dim=1), self.presence(x)  # [B,4|5], [B,1]
+        found = self.detect(picture)
+        return found.theta, found.presence * self.calibration[0] + self.calibration[1]
+
+
+def _cells(rows: int, columns: int) -> Tensor:
+    """Centres [1,2,rows*columns] (x, y) of the grid's cells, window coordinates."""
+    y = (torch.arange(rows) * 2 + 1) / rows - 1
+    x = (torch.arange(columns) * 2 + 1) / columns - 1
+    return torch.stack([x.repeat(rows), y.repeat_interleave(columns)]).unsqueeze(0)
 
 
 def load_imagenet(model: STN, state_dict: Mapping[str, Tensor]) -> tuple[str, ...]:
@@ -127,8 +179,7 @@ def load_imagenet(model: STN, state_dict: Mapping[str, Tensor]) -> tuple[str, ..
     Raises ValueError when a tensor of the trunk is absent or of another shape: not a ResNet18.
     """
     own = model.state_dict()
-    heads = ("reduce.", "hidden.", "box.", "presence.")
-    trunk = {key: value for key, value in own.items() if not key.startswith(heads)}
+    trunk = {key: value for key, value in own.items() if key.startswith(("conv1.", "bn1.", "layer"))}
     for key, value in trunk.items():
         if key not in state_dict or state_dict[key].shape != value.shape:
             raise ValueError(f"checkpoint has no {key} of shape {tuple(value.shape)}; give a ResNet18 file")
@@ -137,7 +188,7 @@ def load_imagenet(model: STN, state_dict: Mapping[str, Tensor]) -> tuple[str, ..
 
 
 def window_from_crop(theta: Tensor) -> Tensor:
-    """Affine matrices [B,2,3] taking crop coordinates -1..1 to window coordinates -1..1 (ALGORITHMS 1.1).
+    """Affine matrices [B,2,3] taking crop coordinates -1..1 to window coordinates -1..1 (same paper).
 
     theta [B,4] gives [[s_x,0,u_x],[0,s_y,u_y]]; a fifth number turns the box by that angle first.
     """
@@ -175,7 +226,7 @@ def paste_crop(crop: Tensor, theta: Tensor, height: int, width: int) -> Tensor:
 
 
 def border_taper(height: int, width: int) -> Tensor:
-    """Bump [height,width]: 1 in the centre, exactly 0 on the border, smooth between (ALGORITHMS 1.1).
+    """Bump [height,width]: 1 in the centre, exactly 0 on the border, smooth between (same paper).
 
     `exp(1 - 1/(1 - sqrt(x^4 + y^4)))`. The mask is multiplied by it, which makes the box differentiable and
     leaves no hard edge in the composed picture.

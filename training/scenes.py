@@ -1,31 +1,49 @@
-"""Search windows to learn from: the synthetic scenes of `posecast synth`, cut as the tracker looks at them.
+"""Search windows to learn from, drawn as the tracker looks: the whole picture squeezed to a square while nobody is
+known, a square around the last box afterwards; and windows in which there is nobody.
 
-Live, the network sees the whole picture squeezed to a square (to acquire) or a window around the last box (to follow).
-Boxes are `half width, half height, centre x, centre y` in window coordinates -1..1, as the contract's `theta`.
+The material is scenes and crops of `posecast synth`, and photographs. Boxes are `half width, half height, centre x,
+centre y` in window coordinates -1..1, as the contract's `theta`. Batch number k of a seed depends on (seed, k) alone.
 """
 
-from collections.abc import Iterator
+import functools
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import cv2
+import msgpack
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import IterableDataset
 
-from engines.contracts import STN_PX
 from training import pictures
-from training.datasets import shards
+from training.datasets import CROP_SIDE_PX, shards
 from training.errors import TrainingError
+from training.geometry import keypoint_box
+from training.synth import backgrounds
+from training.synth.shards import is_validation
+from training.windows import (
+    SMALLEST,
+    beside_window,
+    cut_window,
+    follow_window,
+    graphics,
+    inset,
+    theta_in,
+    turned,
+    whole_window,
+)
 
 Array = NDArray[np.float64]
+Picture = NDArray[np.uint8]
+View = Literal["whole", "follow", "beside", "nobody"]
 
-FULL: Final = 0.35
-"""Share of windows that are as large as the scene allows."""
-VISIBLE: Final = 0.4
-"""Share of a box's area that must lie in the window for the subject to count as present."""
+VIEWS: Final[tuple[View, ...]] = ("whole", "follow", "beside", "nobody")
+SHARES: Final = (0.38, 0.42, 0.12, 0.08)
+"""How often each kind of window is drawn; without scenes of nobody, `nobody` is background alone."""
+CANVASES: Final = 40
+"""Painted backgrounds that a run uses."""
 
 
 class Scenes(NamedTuple):
@@ -34,6 +52,18 @@ class Scenes(NamedTuple):
     picture: torch.Tensor  # (B, 128, 128, 3) uint8 RGB
     theta: torch.Tensor  # (B, 4), zeros without a subject
     presence: torch.Tensor  # (B, 1) 1 or 0
+    certain: torch.Tensor  # (B, 1) 1 where presence is beyond doubt, 0 where a part of the subject is seen
+    exact: torch.Tensor  # (B, 1) 1 where the box is the subject's outline, 0 where it was grown from joints
+
+
+class Row(NamedTuple):
+    """One sample of a batch."""
+
+    picture: Picture
+    theta: Array
+    presence: float
+    certain: float
+    exact: float
 
 
 @dataclass(frozen=True)
@@ -42,75 +72,61 @@ class StoredScene:
 
     jpeg: bytes
     box: tuple[float, float, float, float] | None
+    exact: bool = True
+    """The box is the body's outline, not grown from joints."""
+    centred: bool = False
+    """The subject stands in the middle, as in a crop."""
 
 
-def read_scenes(shard: Path, validation: bool) -> list[StoredScene]:
-    """The scenes of a shard that belong to one split."""
-    from training.synth.shards import is_validation, read_shard
-
-    out = []
-    for key, jpeg, label in read_shard(shard):
-        if is_validation(key) is validation:
-            box = tuple(map(float, label["box"])) if label["present"] else None
-            out.append(StoredScene(jpeg, box))  # type: ignore[arg-type]
-    return out
-
-
-def random_window(rng: np.random.Generator, box: Array | None) -> Array:
-    """A window x0, y0, x1, y1 in scene coordinates, of the aspect of some picture, inside the scene where it fits."""
-    aspect = float(np.exp(rng.uniform(np.log(0.56), np.log(1.8))))
-    if rng.random() < 0.4:
-        aspect = 1.0
-    if box is None or rng.random() < FULL:
-        half = np.array([min(1.0, aspect), min(1.0, 1 / aspect)]) * rng.uniform(0.7, 1.0)
-        centre = rng.uniform(-1, 1, 2) * (1 - half)
-        return np.concatenate([centre - half, centre + half])
-    middle, size = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
-    # Around the subject: 1.3 to 5 times the box, off its centre; may reach out of the scene, as a live window may.
-    half = np.maximum(np.exp(rng.uniform(np.log(1.3), np.log(5.0))) * size.max() / 2, 0.08)
-    half = half * np.array([np.sqrt(aspect), 1 / np.sqrt(aspect)])
-    centre = middle + rng.uniform(-0.9, 0.9, 2) * np.maximum(half - size / 2, 0.1 * half)
-    return np.concatenate([centre - half, centre + half])
+def labelled_box(label: dict[str, Any]) -> tuple[tuple[float, float, float, float] | None, bool, bool]:
+    """Box of a scene's, crop's or photograph's label in coordinates -1..1, and `exact` and `centred` of it."""
+    if "present" in label:
+        return (tuple(map(float, label["box"])) if label["present"] else None), True, False  # type: ignore[return-value]
+    side = float(label.get("side_px", CROP_SIDE_PX))
+    if "box_crop_px" in label:
+        return tuple((2 * (np.array(label["box_crop_px"]) + 0.5) / side - 1).tolist()), True, True
+    joints = np.array(label["joints_crop_px"])[np.array(label["labelled"], bool)]
+    centre, size = keypoint_box(2 * (joints + 0.5) / side - 1, pad=0.05)
+    return tuple(np.concatenate([centre - size / 2, centre + size / 2]).tolist()), False, True
 
 
-def theta_in(window: Array, box: Array | None) -> tuple[Array, float]:
-    """Target `theta` (4,) of a box seen in a window, and presence 1 or 0; the box is clipped to the window."""
-    if box is None:
-        return np.zeros(4), 0.0
-    middle, half = (window[:2] + window[2:]) / 2, (window[2:] - window[:2]) / 2
-    low, high = (box[:2] - middle) / half, (box[2:] - middle) / half
-    inner_low, inner_high = np.clip(low, -1, 1), np.clip(high, -1, 1)
-    share = np.prod(inner_high - inner_low) / np.prod(high - low)
-    if share < VISIBLE:
-        return np.zeros(4), 0.0
-    return np.concatenate([(inner_high - inner_low) / 2, (inner_high + inner_low) / 2]), 1.0
+class ScenePool:
+    """The scenes of one split of a folder of shards, each read from its place in the file when wanted."""
+
+    def __init__(self, folder: Path, validation: bool, limit: int | None = None) -> None:
+        self._places: list[tuple[Path, int, int]] = []
+        self._boxes: list[tuple[tuple[float, float, float, float] | None, bool, bool]] = []
+        for file in shards(folder):
+            if limit is None or len(self) < limit:
+                self._index(file, validation)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> StoredScene:
+        path, start, size = self._places[index]
+        with path.open("rb") as file:
+            file.seek(start)
+            return StoredScene(file.read(size), *self._boxes[index])
+
+    def _index(self, path: Path, validation: bool) -> None:
+        place: tuple[str, int, int] | None = None
+        try:
+            with tarfile.open(path, "r:") as tar:
+                for entry in tar:
+                    key, _, kind = entry.name.rpartition(".")
+                    if kind == "jpg":
+                        place = key, entry.offset_data, entry.size
+                    elif kind == "msgpack" and place is not None and place[0] == key:
+                        data = tar.extractfile(entry)
+                        if data is not None and is_validation(key) is validation:
+                            self._places.append((path, *place[1:]))
+                            self._boxes.append(labelled_box(msgpack.unpackb(data.read())))
+        except (tarfile.TarError, OSError, ValueError, KeyError) as error:
+            raise TrainingError(f"{path}: not a whole shard ({error}); delete it and make it again") from None
 
 
-def cut_window(scene: NDArray[np.uint8], window: Array, border: int = cv2.BORDER_REPLICATE) -> NDArray[np.uint8]:
-    """The window of a square scene (S, S, 3) squeezed to 128x128, averaged where it is reduced."""
-    side = len(scene)
-    low, high = (window[:2] + 1) / 2 * side, (window[2:] + 1) / 2 * side
-    scale = STN_PX / (high - low)
-    matrix = np.array([[scale[0], 0, -scale[0] * low[0]], [0, scale[1], -scale[1] * low[1]]])
-    # Edge coordinates to pixel centres, on both sides.
-    matrix[:, 2] += 0.5 * scale - 0.5
-    if scale.min() < 0.75:
-        scene = np.asarray(cv2.blur(scene, (2, 2) if scale.min() > 0.4 else (3, 3)))
-    return np.asarray(cv2.warpAffine(scene, matrix, (STN_PX, STN_PX), flags=cv2.INTER_LINEAR, borderMode=border))
-
-
-def turned(scene: NDArray[np.uint8], box: Array | None, symmetry: int) -> tuple[NDArray[np.uint8], Array | None]:
-    """One of the eight symmetries of the square, applied to scene and box alike."""
-    if symmetry & 4:
-        scene = scene[:, ::-1]
-        box = None if box is None else np.array([-box[2], box[1], -box[0], box[3]])
-    for _ in range(symmetry & 3):
-        scene = np.rot90(scene)  # counter-clockwise on the screen: (x, y) -> (y, -x)
-        box = None if box is None else np.array([box[1], -box[2], box[3], -box[0]])
-    return np.ascontiguousarray(scene), box
-
-
-def decode(jpeg: bytes) -> NDArray[np.uint8]:
+def decode(jpeg: bytes) -> Picture:
     """RGB picture of a stored JPEG."""
     bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     if bgr is None:
@@ -118,58 +134,83 @@ def decode(jpeg: bytes) -> NDArray[np.uint8]:
     return np.asarray(bgr[..., ::-1], np.uint8)
 
 
-def augmented(rng: np.random.Generator, stored: StoredScene) -> tuple[NDArray[np.uint8], Array, float]:
-    """Picture, theta and presence of one random window of a scene."""
-    box = None if stored.box is None else np.array(stored.box)
-    scene, box = turned(
-        decode(stored.jpeg), box, int(rng.integers(8)) if rng.random() < 0.6 else 4 * int(rng.integers(2))
-    )
-    window = random_window(rng, box)
-    border = cv2.BORDER_REPLICATE if rng.random() < 0.7 else cv2.BORDER_CONSTANT
-    theta, presence = theta_in(window, box)
-    return pictures.disturb(rng, cut_window(scene, window, border), occlude=False), theta, presence
+@functools.cache
+def canvases(seed: int) -> tuple[Picture, ...]:
+    """Painted backgrounds (256, 256, 3) of a seed."""
+    rng = np.random.default_rng([seed, 0x5CE7E])
+    return tuple(np.asarray(backgrounds.canvas(rng, side=256).image, np.uint8) for _ in range(CANVASES))
 
 
-class SceneBatches(IterableDataset[Scenes]):
-    """Endless batches from the scene shards of a folder, listed anew at each pass."""
+class Windows:
+    """Windows drawn from pools of scenes, each pool with its share; `make(step, count)` is batch number `step`."""
 
-    def __init__(self, folder: Path, batch: int, seed: int) -> None:
-        self.folder, self.batch, self.seed = folder, batch, seed
-        if not shards(folder):
-            raise TrainingError(f"{folder}: no shards (*.tar); make them with `posecast synth scenes --out {folder}`")
+    def __init__(self, pools: tuple[ScenePool, ...], shares: tuple[float, ...], seed: int) -> None:
+        self.pools, self.seed = pools, seed
+        self.shares = np.array(shares) / sum(shares)
+        self.canvases = canvases(seed)
 
-    def __iter__(self) -> Iterator[Scenes]:
-        cv2.setNumThreads(1)
-        rng = np.random.default_rng([self.seed, torch.initial_seed() % 2**31])
-        rows: list[tuple[NDArray[np.uint8], Array, float]] = []
-        while True:
-            pool = [scene for file in shards(self.folder) for scene in read_scenes(file, validation=False)]
-            for index in rng.permutation(len(pool)):
-                rows.append(augmented(rng, pool[index]))
-                if len(rows) == self.batch:
-                    yield collate(rows)
-                    rows = []
+    def make(self, step: int, count: int) -> Scenes:
+        """Batch number `step` of `count` windows, disturbed."""
+        rng = np.random.default_rng([self.seed, step])
+        return collate([self._one(rng, disturb=True) for _ in range(count)])
+
+    def _one(self, rng: np.random.Generator, disturb: bool) -> Row:
+        pool = self.pools[int(rng.choice(len(self.pools), p=self.shares))]
+        return self.draw(rng, pool[int(rng.integers(len(pool)))], disturb)
+
+    def draw(self, rng: np.random.Generator, stored: StoredScene, disturb: bool) -> Row:
+        """One window of a stored scene; `disturb` also spoils the picture as cameras and broadcasts do."""
+        view: View = VIEWS[int(rng.choice(len(VIEWS), p=SHARES))]
+        scene, box = decode(stored.jpeg), None if stored.box is None else np.array(stored.box)
+        upright = rng.random() < 0.4
+        scene, box = turned(scene, box, 4 * int(rng.integers(2)) if upright else int(rng.integers(8)))
+        canvas = self.canvases[int(rng.integers(len(self.canvases)))]
+        if view == "nobody" and box is not None:
+            scene, box = canvas, None
+        large = box is not None and float((box[2:] - box[:2]).max()) / 2 > 2 * SMALLEST
+        if box is not None and view == "whole" and large and rng.random() < 0.5:
+            scene, box = inset(rng, scene, box, canvas, len(canvas))
+        elif box is not None and view in ("follow", "beside") and stored.centred and rng.random() < 0.7:
+            scene, box = inset(rng, scene, box, canvas, None)
+        window = self._window(rng, view, box)
+        theta, presence, certain = theta_in(window, box)
+        if presence and theta[:2].max() < SMALLEST:
+            certain = 0.0
+        border = cv2.BORDER_CONSTANT if rng.random() < 0.7 else cv2.BORDER_REPLICATE
+        picture = cut_window(scene, window, border)
+        if disturb:
+            picture = self._spoil(rng, picture, view, hides=theta[:2].max() > 0.3 or not presence)
+        return Row(picture, theta, presence, certain, float(stored.exact))
+
+    def _window(self, rng: np.random.Generator, view: View, box: Array | None) -> Array:
+        if box is None:
+            centre, half = rng.uniform(-0.7, 0.7, 2), rng.uniform(0.1, 0.4)
+            nothing = np.concatenate([centre - half, centre + half])
+            return whole_window(rng, None) if rng.random() < 0.6 else follow_window(rng, nothing)
+        if view == "beside":
+            window = beside_window(rng, box)
+            if window is not None:
+                return window
+        return whole_window(rng, box) if view == "whole" else follow_window(rng, box)
+
+    def _spoil(self, rng: np.random.Generator, picture: Picture, view: View, hides: bool) -> Picture:
+        if view == "whole" and rng.random() < 0.12:
+            picture = graphics(rng, picture)
+        return pictures.disturb(rng, picture, occlude=hides)
 
 
 def validation_scenes(folder: Path, limit: int, seed: int = 6) -> Scenes:
-    """Up to `limit` held-out scenes in windows drawn once, without disturbance."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for file in shards(folder):
-        for stored in read_scenes(file, validation=True)[: limit - len(rows)]:
-            box = None if stored.box is None else np.array(stored.box)
-            window = random_window(rng, box)
-            rows.append((cut_window(decode(stored.jpeg), window), *theta_in(window, box)))
-    if not rows:
+    """Up to `limit` held-out scenes of a folder in windows drawn once, without disturbance."""
+    pool = ScenePool(folder, validation=True)
+    if not len(pool):
         raise TrainingError(f"{folder}: no held-out scene yet; render more with `posecast synth scenes`")
-    return collate(rows)
+    rng = np.random.default_rng(seed)
+    windows = Windows((pool,), (1.0,), seed)
+    return collate([windows.draw(rng, pool[int(i)], disturb=False) for i in rng.permutation(len(pool))[:limit]])
 
 
-def collate(rows: list[tuple[NDArray[np.uint8], Array, float]]) -> Scenes:
-    """A batch from (picture, theta, presence) rows."""
-    picture, theta, presence = (np.stack(column) for column in zip(*rows, strict=True))
-    return Scenes(
-        torch.from_numpy(picture),
-        torch.from_numpy(theta.astype(np.float32)),
-        torch.from_numpy(presence.astype(np.float32))[:, None],
-    )
+def collate(rows: list[Row]) -> Scenes:
+    """A batch of rows."""
+    picture, *numbers = (np.stack(column) for column in zip(*rows, strict=True))
+    theta, *flags = (torch.from_numpy(np.asarray(values, np.float32)) for values in numbers)
+    return Scenes(torch.from_numpy(picture), theta, *(flag[:, None] for flag in flags))

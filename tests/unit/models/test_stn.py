@@ -37,8 +37,9 @@ def test_rotation_starts_upright_and_reaches_the_full_circle():
 
 
 def test_boxes_stay_within_the_bounds_and_presence_reaches_the_trunk():
-    model = STN(picture_px=96, s_min=0.05, s_max=0.9, border=0.8)
+    model = STN(s_min=0.05, s_max=0.9, border=0.8)
     torch.nn.init.normal_(model.box.weight, std=100.0)
+    torch.nn.init.normal_(model.vote.weight, std=100.0)
     theta, presence = model(torch.randn(4, 3, 96, 96))
     assert theta[:, :2].min() >= 0.05 and theta[:, :2].max() <= 0.9 + 1e-6
     assert theta[:, 2:].abs().max() <= 0.8
@@ -48,22 +49,40 @@ def test_boxes_stay_within_the_bounds_and_presence_reaches_the_trunk():
         STN(s_min=0.8)
 
 
-def test_features_keep_the_place_of_the_subject():
+def test_the_box_is_where_the_votes_are():
     model = STN().eval()
-    left, right = torch.zeros(1, 3, 128, 128), torch.zeros(1, 3, 128, 128)
-    left[..., 48:80, 8:40], right[..., 48:80, 88:120] = 3.0, 3.0
+    picture = torch.zeros(1, 3, 128, 128)
+    strongest = torch.zeros(1, 96, 16, 16)
+    strongest[:, 0, 4, 11] = 200.0  # row 4, column 11
+    model.grid = torch.nn.Identity()
+    model.lateral2.register_forward_hook(lambda *_: strongest)
+    for lateral in (model.lateral3, model.lateral4):
+        torch.nn.init.zeros_(lateral.weight)
     with torch.no_grad():
-        torch.nn.init.normal_(model.box.weight, std=0.5)
-        assert not torch.allclose(model(left)[0], model(right)[0], atol=1e-2)
+        model.vote.weight[0, 0] = 1.0
+        theta = model.detect(picture).theta
+    assert theta[0].tolist() == pytest.approx([0.7, 0.7, 23 / 16 - 1, 9 / 16 - 1], abs=1e-4)
+
+
+def test_bounds_and_calibration_travel_with_the_weights():
+    source, model = STN(s_min=0.05, s_max=0.9, border=0.8, initial_size=0.3), STN()
+    with torch.no_grad():
+        source.calibration.copy_(torch.tensor([0.5, -1.0]))
+    model.load_state_dict(source.state_dict())
+    picture = torch.randn(2, 3, 64, 64)
+    source.eval(), model.eval()
+    assert torch.equal(source(picture)[0], model(picture)[0])
+    assert torch.allclose(model(picture)[1], 0.5 * model.detect(picture).presence - 1.0)
 
 
 def test_a_resnet18_file_loads_into_the_trunk_and_others_are_refused():
     source, model = STN(), STN(rotation=True)
-    trunk = {k: v for k, v in source.state_dict().items() if k.split(".")[0] not in ("box", "presence")}
+    trunk = {k: v for k, v in source.state_dict().items() if k.startswith(("conv1.", "bn1.", "layer"))}
     trunk["fc.weight"] = torch.zeros(1000, 512)
     untouched = load_imagenet(model, trunk)
     assert torch.equal(model.layer4[1].conv2.weight, source.layer4[1].conv2.weight)
-    assert {key.split(".")[0] for key in untouched} == {"reduce", "hidden", "box", "presence"}
+    own = {"lateral2", "lateral3", "lateral4", "grid", "vote", "box", "presence", "bounds", "calibration"}
+    assert {key.split(".")[0] for key in untouched} == own
     assert "layer2.0.downsample.0.weight" in trunk
     del trunk["layer3.1.bn2.running_mean"]
     with pytest.raises(ValueError, match=r"layer3\.1\.bn2\.running_mean"):

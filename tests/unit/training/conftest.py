@@ -57,6 +57,7 @@ def data(tmp_path_factory) -> Data:
     for key in _keys():
         jpeg, joints, root_cam, points = _figure(rng, 288)
         label = {"joints_cam_m": (joints - joints[0]).tolist(), "root_cam_m": root_cam.tolist(), "focal_crop_px": 700.0}
+        label["box_crop_px"] = np.concatenate([points.min(0), points.max(0)]).tolist()
         crops.append((key, jpeg, label))
         jpeg, _, _, points = _figure(rng, 256)
         box = np.concatenate([points.min(0), points.max(0)]) / 128 - 1

@@ -6,7 +6,7 @@ import pytest
 
 from engines.skeleton import MIRROR, J
 from training import geometry as geo
-from training import poses, scenes, sequences
+from training import poses, sequences
 from training.datasets import Look, StoredCrop, cut, plain_look, random_look, see, towards
 from training.synth.motion import sample_random
 
@@ -126,33 +126,3 @@ def test_tumbling_keeps_bones_and_turns_about_a_horizontal_axis():
 def test_the_tracker_filter_follows_a_constant_velocity_without_lag():
     ramp = np.stack([0.5 * np.arange(200.0), np.ones(200)], 1)
     assert np.abs(sequences.follow(ramp, 0.4)[-1] - ramp[-1]).max() < 1e-3
-
-
-@pytest.mark.parametrize("symmetry", range(8))
-def test_scene_symmetries_keep_the_box_on_the_subject(symmetry):
-    scene = np.zeros((256, 256, 3), np.uint8)
-    scene[40:100, 60:80] = 255
-    box = np.array([60, 40, 80, 100]) / 128 - 1
-    turned, moved = scenes.turned(scene, box, symmetry)
-    x0, y0, x1, y1 = np.rint((moved + 1) * 128).astype(int)
-    assert turned[y0:y1, x0:x1].min() == 255 and turned.sum() == scene.sum()
-
-
-def test_window_shows_the_box_where_theta_says():
-    scene = np.zeros((256, 256, 3), np.uint8)
-    scene[100:160, 120:150] = 255
-    box = np.array([120, 100, 150, 160]) / 128 - 1
-    window = np.array([-0.5, -0.6, 0.7, 0.8])
-    theta, presence = scenes.theta_in(window, box)
-    picture = scenes.cut_window(scene, window)
-    ys, xs = np.nonzero(picture[..., 0] > 127)
-    edges = np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) / 64 - 1
-    assert presence == 1
-    assert np.r_[theta[2:] - theta[:2], theta[2:] + theta[:2]] == pytest.approx(edges, abs=0.02)
-
-
-def test_a_subject_mostly_outside_the_window_is_absent():
-    box = np.array([-0.2, -0.2, 0.2, 0.2])
-    assert scenes.theta_in(np.array([0.1, -1.0, 1.0, 1.0]), box)[1] == 0
-    assert scenes.theta_in(np.array([-0.1, -1.0, 1.0, 1.0]), box)[1] == 1
-    assert scenes.theta_in(np.array([-1.0, -1.0, 1.0, 1.0]), None)[1] == 0
