@@ -16,6 +16,7 @@ Array = NDArray[np.floating]
 
 MM: Final = 1000.0
 PCK_3D_MM: Final = 150.0
+TILTS: Final = ("upright", "sideways", "inverted")
 LEVELS: Final = np.linspace(0.05, 1.0, 20)
 FACTORS: Final = np.geomspace(0.25, 8.0, 61)
 """Inflations that `fit_inflation` tries."""
@@ -98,19 +99,27 @@ def epe(predicted: Array, truth: Array, weight: Array | None = None) -> float:
     return float(distance[keep].mean()) if keep.any() else float("nan")
 
 
-def torso_length(points: Array) -> Array:
-    """Distance (N,) from left shoulder to right hip in points (N, J, 2), the reference of PCK of the torso."""
-    return np.asarray(
-        np.linalg.norm(points[..., _INDEX["left_shoulder"], :] - points[..., _INDEX["right_hip"], :], axis=-1)
-    )
+def trunk(points: Array) -> Array:
+    """From the middle of the hips to that of the shoulders (N, 2) of points (N, J, 2); its length is the torso."""
+    hips = (points[..., _INDEX["left_hip"], :] + points[..., _INDEX["right_hip"], :]) / 2
+    shoulders = (points[..., _INDEX["left_shoulder"], :] + points[..., _INDEX["right_shoulder"], :]) / 2
+    return np.asarray(shoulders - hips)
+
+
+def tilt(trunks: Array) -> NDArray[np.str_]:
+    """Of trunks (N, 2), y down, one of `TILTS` (N,): upright below 45 degrees from up, inverted above 135, or sideways.
+
+    Empty where a trunk is NaN.
+    """
+    angle = np.degrees(np.arctan2(np.abs(trunks[:, 0]), -trunks[:, 1]))
+    return np.select([angle < 45, angle <= 135, angle > 135], TILTS, "")
 
 
 def orientation(joints_cam_m: Array) -> NDArray[np.str_]:
     """`upright`, `side` or `inverted` (N,) by the trunk in the picture (pelvis to thorax): within 45 degrees
     of up, beyond 135, or between. Joints (N, J, 2 or 3) with y down."""
-    trunk = joints_cam_m[..., _INDEX["thorax"], :2] - joints_cam_m[..., _INDEX["pelvis"], :2]
-    angle = np.degrees(np.arctan2(np.abs(trunk[..., 0]), -trunk[..., 1]))
-    return np.where(angle < 45, "upright", np.where(angle > 135, "inverted", "side"))
+    way = tilt(joints_cam_m[..., _INDEX["thorax"], :2] - joints_cam_m[..., _INDEX["pelvis"], :2])
+    return np.where(way == "sideways", "side", way)
 
 
 def box_iou(predicted: Array, truth: Array) -> Array:

@@ -46,8 +46,7 @@ class Networks:
         if name not in self._open:
             settings = EngineSettings(weights=str(self._weights), precision="fp32")
             self._open[name] = open_session(contract, settings, cores=_threads())
-            data = store.find(name, self._weights).read_bytes()
-            self.used[name] = hashlib.sha256(data).hexdigest()[:12]
+            self.used[name] = digest(name, self._weights)
         return self._open[name]
 
     def see(self, crops: Array) -> dict[str, Array]:
@@ -75,6 +74,11 @@ class Networks:
         inputs = _tokens(embedding, kind, box) | {"noise": np.repeat(noise, len(box), 0)}
         return self.session(DIFFUSION_DECODER).run(inputs)["joints"]
 
+    def sample(self, embedding: Array, kind: int, box: Array, count: int) -> Array:
+        """`diffusion` of any number of embeddings, batch by batch."""
+        parts = batched(lambda rows: (self.diffusion(embedding[rows], kind, box[rows], count),), len(box), 16)
+        return parts[0]
+
     def lift(self, keypoints: Array, confidence: Array, box: Array) -> Array:
         """Joints (N, J, 3) from keypoints alone, by the keypoint encoder and the MLP decoder."""
 
@@ -83,6 +87,11 @@ class Networks:
             return (self.mlp(embedding, MODALITY_2D, box[rows]),)
 
         return batched(run, len(box))[0]
+
+
+def digest(network: str, weights: Path) -> str:
+    """First 12 digits of the SHA-256 of a network's file. Raises WeightsError when there is none."""
+    return hashlib.sha256(store.find(network, weights).read_bytes()).hexdigest()[:12]
 
 
 def keypoints_of_crop_px(points_px: Array) -> Array:

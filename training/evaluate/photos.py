@@ -17,11 +17,13 @@ from rich.progress import track
 from engines.codecs import Crop, img_from_crop, transformed
 from engines.contracts import CROP_H, CROP_W
 from training import geometry as geo
+from training import metrics
 from training.convert import photos as source
 from training.errors import TrainingError
 from training.evaluate.networks import Networks
 from training.evaluate.peers import Peers, installed
 from training.evaluate.result import Figures, MaterialMissing, Plot, Request, Result, Row
+from training.metrics import TILTS
 from training.synth.shards import is_validation
 
 Array = NDArray[Any]
@@ -34,7 +36,6 @@ SWAPPED: Final = (5, 4, 3, 2, 1, 0, 11, 10, 9, 8, 7, 6)
 PARTS: Final = {"ankles": (0, 5), "knees": (1, 4), "hips": (2, 3), "wrists": (6, 11), "elbows": (7, 10)} | {
     "shoulders": (8, 9)
 }
-TILTS: Final = ("upright", "sideways", "inverted")
 EXACT = "PCK@0.2 of the torso, percent"
 BETTER = "PCK@0.2 of the torso, better of the two side assignments of each picture, percent"
 ROUGH = "PCK@0.2 of the torso, pictures with only one shoulder or hip labelled included, percent"
@@ -58,10 +59,8 @@ class Labels:
         there = joints[..., 2] > 0
         shoulders, hips = (_middle(joints[:, list(pair), :2], there[:, list(pair)]) for pair in (SHOULDERS, HIPS))
         trunk = shoulders - hips
-        angle = np.degrees(np.abs(np.arctan2(trunk[:, 0], -trunk[:, 1])))
-        tilt = np.select([angle < 45, angle <= 135, angle > 135], TILTS, "")
         exact = there[:, [*SHOULDERS, *HIPS]].all(1)
-        return cls(joints[:, :12, :2], there[:, :12], np.linalg.norm(trunk, axis=1), tilt, exact)
+        return cls(joints[:, :12, :2], there[:, :12], np.linalg.norm(trunk, axis=1), metrics.tilt(trunk), exact)
 
 
 def photos(request: Request) -> Result:

@@ -22,6 +22,14 @@ class Suite:
 
 SUITES: Final = {
     "photos": Suite("photos", "Photographs of sport"),
+    "synth-crops": Suite("synth_crops", "Synthetic crops"),
+    "synth-dives": Suite("synth_dives", "Whole pipeline on rendered dives"),
+    "lift": Suite("lift", "Poses from keypoints"),
+    "occlusion": Suite("occlusion", "Missing joints and limbs"),
+    "lookahead": Suite("lookahead", "Look-ahead"),
+    "embedding": Suite("embedding", "Common embedding"),
+    "track": Suite("track", "Tracker on search windows"),
+    "ablation": Suite("ablation", "Ablations", in_all=False),
 }
 
 

@@ -1,0 +1,56 @@
+"""Windows of motion for the temporal networks, and what these and the per-frame lifter make of them."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.contracts import LOOKAHEADS, TEMPORAL_FRAME, TEMPORAL_WINDOW, WINDOW
+from engines.skeleton import J
+from training.evaluate.lift import DIVES, held_out_clips
+from training.evaluate.networks import Networks, batched
+from training.evaluate.poses3d import SEED
+from training.evaluate.result import Request
+from training.poses import PoseBank, dive_clips
+from training.sequences import Windows, sample_windows
+
+Array = NDArray[Any]
+
+KINDS: Final = {"dives": 1.0, "mocap": 0.0}
+"""What the windows are of, and the share of dives that says so."""
+
+
+def held_out_windows(request: Request, count: int, clean: bool) -> dict[str, Windows]:
+    """`count` windows of generated dives and as many of held-out motion capture, as filmed by level cameras.
+
+    `clean`: exact keypoints; else as a keypoint network, a tracker and a lossy stream leave them.
+    """
+    rng = np.random.default_rng(SEED)
+    bank = PoseBank(held_out_clips(request.mocap) + dive_clips(rng, DIVES))
+    return {
+        kind: sample_windows(rng, bank, count, WINDOW, clean=clean, natural=True, dive_share=share)
+        for kind, share in KINDS.items()
+    }
+
+
+def temporal_poses(networks: Networks, keypoints: Array, missing: Array, seen: Array, lookahead: int) -> Array:
+    """Joints (N, 243, J, 3) by the temporal networks, asked for the frame `lookahead` before the newest."""
+    flat, gone = keypoints.reshape(-1, J, 2), missing.reshape(-1, J)
+    frame, window = networks.session(TEMPORAL_FRAME), networks.session(TEMPORAL_WINDOW)
+    feature = batched(
+        lambda rows: (frame.run({"keypoints": flat[rows], "missing": gone[rows]})["feature"],), len(flat), 243
+    )[0]
+    features = feature.reshape(len(seen), WINDOW, -1)
+
+    def run(rows: slice) -> tuple[Array, ...]:
+        index = np.full(rows.stop - rows.start, LOOKAHEADS.index(lookahead), np.int64)
+        return (window.run({"features": features[rows], "seen": seen[rows], "lookahead": index})["joints"],)
+
+    return batched(run, len(seen), 4)[0]
+
+
+def per_frame_poses(networks: Networks, keypoints: Array, missing: Array, box: Array) -> Array:
+    """Joints (N, T, J, 3) by the keypoint encoder and the MLP decoder, every frame alone."""
+    shape = missing.shape
+    flat = networks.lift(keypoints.reshape(-1, J, 2), 1 - missing.reshape(-1, J), box.reshape(-1, 3))
+    return flat.reshape(*shape, 3)
