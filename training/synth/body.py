@@ -115,10 +115,10 @@ class BodyModel:
             stature_m = float(np.clip(rng.normal(1.76 - 0.12 * gender, 0.09), 1.45, 1.92))
         phenotype = {
             "gender": gender,
-            "age": float(rng.uniform(0.55, 0.8)),
-            "muscle": float(rng.uniform(0.45, 0.95)),
-            "weight": float(np.clip(rng.normal(0.45, 0.13), 0.15, 0.85)),
-            "proportions": float(rng.uniform(0.35, 1.0)),
+            "age": float(rng.uniform(0.52, 0.84)),
+            "muscle": float(rng.uniform(0.35, 1.0)),
+            "weight": float(np.clip(rng.normal(0.46, 0.16), 0.1, 0.95)),
+            "proportions": float(rng.uniform(0.25, 1.0)),
         }
         # Stature is linear in anny's height parameter while the others stay put.
         low = self.body(height=0.0, **phenotype).stature_m

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -84,8 +85,7 @@ def tube(model: BodyModel, body: Body, tail: Tail, rotation: Array, shift: Array
     direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-6)
     steps = direction * tail.length_m / (RINGS - 1)
     centres = root + np.concatenate([np.zeros((1, 3)), np.cumsum(steps[:-1], 0)])
-    side = across - direction * (direction @ across)[:, None]
-    side /= np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-6)
+    side = _carried(direction, across)
     other = np.cross(direction, side)
     thick = np.sin(np.pi * np.clip(0.12 + 0.6 * s, 0, 1)) ** 0.7 * (1 - (1 - tail.taper) * s)
     thick[-1] *= 0.3
@@ -97,6 +97,16 @@ def tube(model: BodyModel, body: Body, tail: Tail, rotation: Array, shift: Array
     normal = normal + np.sin(angle)[None, :, None] * other[:, None] / tail.depth_m
     normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
     return points.reshape(-1, 3), normal.reshape(-1, 3)
+
+
+def _carried(directions: Array, first: Array) -> Array:
+    """A vector [3] across the first of `directions` [N, 3], carried along the bend without twist: [N, 3]."""
+    out = [first]
+    for before, after in itertools.pairwise(directions):
+        side = out[-1]
+        turned = side - (side @ after) / max(1 + before @ after, 1e-3) * (before + after)
+        out.append(turned / max(float(np.linalg.norm(turned)), 1e-6))
+    return np.stack(out)
 
 
 def strands() -> Array:

@@ -7,14 +7,10 @@ efficient representation for irradiance environment maps", SIGGRAPH 2001). The w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-
-from training.synth.material import MaterialError
 
 Array = npt.NDArray[Any]
 
@@ -92,24 +88,6 @@ def reduced(panorama: Array) -> Environment:
     return Environment(np.einsum("hwk,hwc,hw->kc", terms, rest, area), direction, sun)
 
 
-def read_environments(folder: Path) -> tuple[Environment, ...]:
-    """All *.hdr panoramas of `folder`, reduced, sorted by name.
-
-    Raises MaterialError when there is none or one cannot be read.
-    """
-    paths = sorted(folder.glob("*.hdr"))
-    if not paths:
-        raise MaterialError(f"{folder}: no .hdr panoramas; name a folder of equirectangular .hdr files")
-    found = []
-    for path in paths:
-        image = cv2.imread(str(path), cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR)
-        if image is None:
-            raise MaterialError(f"{path}: not a readable .hdr picture; remove it or get it again")
-        small = cv2.resize(image.astype(np.float32), (128, 64), interpolation=cv2.INTER_AREA)
-        found.append(reduced(small[..., ::-1].astype(float)))
-    return tuple(found)
-
-
 def turned(environment: Environment, yaw_rad: float) -> Environment:
     """The environment turned about the vertical."""
     c, s = np.cos(yaw_rad), np.sin(yaw_rad)
@@ -124,14 +102,8 @@ def turned(environment: Environment, yaw_rad: float) -> Environment:
     return Environment(out, np.array([c * x - s * y, s * x + c * y, z]), environment.sun)
 
 
-def random_lighting(rng: np.random.Generator, environments: tuple[Environment, ...] = ()) -> Lighting:
-    """From flat hall light to hard sun, warm to cold, now and then from behind in the dark; of `environments` half."""
-    if environments and rng.random() < 0.5:
-        chosen = turned(environments[int(rng.integers(len(environments)))], rng.uniform(0, 2 * np.pi))
-        level = rng.uniform(0.35, 0.85)
-        sun = np.minimum(chosen.sun * level, 2.0)
-        surroundings = chosen.harmonics * level
-        return Lighting(chosen.direction, sun, surroundings[0], surroundings[0], surroundings)
+def random_lighting(rng: np.random.Generator) -> Lighting:
+    """From flat hall light to hard sun, warm to cold, brighter from one side, now and then from behind in the dark."""
     direction = rng.normal(size=3) * [1, 1, 0.5] + [0, 0, rng.uniform(0.2, 1.6)]
     direction /= np.linalg.norm(direction)
     power, flat = rng.uniform(0.2, 1.4), rng.uniform(0.15, 0.7)
