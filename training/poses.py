@@ -212,8 +212,8 @@ def load_bank(mocap: Path, validation: bool, dives: int = 150, stills: int = 200
 
 def dive_clips(rng: np.random.Generator, count: int) -> list[Clip]:
     """`count` generated dives, from the board to below the water, at the rate of the temporal network."""
-    from training.synth.dive import random_plan, simulate
+    from training.synth.dive import random_dive
     from training.synth.poses import joints_of
 
-    dives = (simulate(random_plan(rng), joints_of, DIVE_RATE_HZ) for _ in range(count))
+    dives = (random_dive(rng, joints_of, DIVE_RATE_HZ) for _ in range(count))
     return [Clip(f"dive{i}", d.joints_world_m.astype(np.float32), d.rate_hz, dive=True) for i, d in enumerate(dives)]

@@ -106,21 +106,19 @@ def preview(
 def dive(
     out: Annotated[Path, typer.Option("--out", help="Folder for dive.mp4 and dive.truth.json.")],
     seed: Annotated[int, typer.Option("--seed", min=0, help="Body, colours, water and splash.")] = 7001,
-    position: Annotated[str, typer.Option("--position", help="tuck, pike, straight or twist.")] = "tuck",
-    half_somersaults: Annotated[int, typer.Option("--half-somersaults", min=1, max=7, help="Odd: head first.")] = 3,
+    code: Annotated[str, typer.Option("--code", help="Dive number, like 107C, 5253B or 626C.")] = "103C",
+    height: Annotated[float, typer.Option("--height", help="Board or platform: 1, 3, 5, 7.5 or 10 m.")] = 3.0,
 ) -> None:
-    """Render a forward dive from a 3 m board: 1080p50 video and the exact truth of every frame.
+    """Render a dive: 1080p50 video and the exact truth of every frame.
 
-    The camera is static, from the side; the truth file holds camera, events and joints in world and picture.
+    The camera is static, from the side; the truth file holds camera, events, joints in world and picture, and every
+    quantity of the dive report.
     """
     from training.synth import clip, render
-    from training.synth.board import Plan
+    from training.synth.dive import DiveError, Plan
 
-    if position not in ("tuck", "pike", "straight", "twist"):
-        raise _fail(ValueError(f"--position {position}: unknown; choose tuck, pike, straight or twist"))
     try:
-        plan = Plan(position=position, half_somersaults=half_somersaults)  # type: ignore[arg-type]
-        for path in clip.write(out, seed, plan):
+        for path in clip.write(out, seed, Plan.of(code, height)):
             typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-    except (render.NoGraphicsError, OSError) as error:
+    except (DiveError, render.NoGraphicsError, OSError) as error:
         raise _fail(error) from None

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.skeleton import JOINT_NAMES, PARENTS
-from training.synth import board, dive
+from training.synth import board, dive, report
 from training.synth.body import MESH_FINE, Body, BodyModel, load
 from training.synth.camera import Camera, looking
 from training.synth.look import Lighting, random_look
@@ -43,7 +43,7 @@ def anny_shape(model: BodyModel, body: Body) -> board.Shape:
     return shape
 
 
-def side_camera(plan: board.Plan) -> Camera:
+def side_camera(plan: dive.Plan) -> Camera:
     """A static camera 16.5 m to the side with the whole dive in view."""
     top, bottom = 2.85, -plan.height_m - 1.05
     middle = np.array([0.9, 0.0, (top + bottom) / 2])
@@ -126,10 +126,16 @@ def _encode(path: Path, frames: Iterator[Array]) -> None:
 def truth_map(truth: dive.Dive, camera: Camera, seed: int) -> dict[str, Any]:
     """The truth of a clip as plain data: camera, events, and per frame joints in world and picture."""
     pixels = camera.project(camera.to_cam(truth.joints_world_m))
+    curves = report.curves(truth)
     frames = [
         {
             "t_s": round(float(t), 4),
             "phase": truth.phase[k],
+            "centre_world_m": np.round(truth.centre_world_m[k], 4).tolist(),
+            "somersault_turns": round(float(curves.somersault_turns[k]), 4),
+            "twist_turns": round(float(curves.twist_turns[k]), 4),
+            "somersault_deg_s": round(float(curves.somersault_deg_s[k]), 1),
+            "twist_deg_s": round(float(curves.twist_deg_s[k]), 1),
             "joints_world_m": np.round(truth.joints_world_m[k], 3).tolist(),
             "joints_img_px": np.round(pixels[k], 1).tolist(),
         }
@@ -137,7 +143,7 @@ def truth_map(truth: dive.Dive, camera: Camera, seed: int) -> dict[str, Any]:
     ]
     return {
         "licence": "made by the project, Apache-2.0",
-        "made_with": f"posecast synth dive --seed {seed}",
+        "made_with": f"posecast synth dive --code {truth.code} --height {truth.plan.height_m:g} --seed {seed}",
         "world": "metres, z up, origin at the edge of the board, x over the water",
         "pixels": "(0, 0) is the centre of the first pixel; joints under water are not refracted",
         "fps": FPS,
@@ -145,17 +151,18 @@ def truth_map(truth: dive.Dive, camera: Camera, seed: int) -> dict[str, Any]:
         "camera_matrix_px": np.round(camera.matrix_px, 4).tolist(),
         "world_from_cam": np.round(camera.world_from_cam, 6).tolist(),
         "water_z_m": -truth.plan.height_m,
-        "dive": dataclasses.asdict(truth.plan),
+        "dive": {**dataclasses.asdict(truth.plan), "code": str(truth.code)},
+        "report": report.of(truth),
         "events_s": {name: round(t, 3) for name, t in truth.events_s.items()},
         "skeleton": {"names": list(JOINT_NAMES), "parents": list(PARENTS)},
         "frames": frames,
     }
 
 
-def write(folder: Path, seed: int, plan: board.Plan) -> tuple[Path, Path]:
+def write(folder: Path, seed: int, plan: dive.Plan) -> tuple[Path, Path]:
     """Render `folder`/dive.mp4 and `folder`/dive.truth.json; returns both paths.
 
-    Raises NoGraphicsError without OpenGL.
+    Raises NoGraphicsError without OpenGL, DiveError when this body cannot make the dive.
     """
     rng = np.random.default_rng([STREAM, seed])
     model = load(MESH_FINE)

@@ -43,13 +43,18 @@ class Points:
 
     def inertia(self, points_m: Array) -> Array:
         """Inertia [..., 3, 3] per unit of mass about the origin of `points_m` [..., M, 3]."""
-        square = np.sum(points_m**2, -1)[..., None, None] * np.eye(3)
-        outer = points_m[..., :, None] * points_m[..., None, :]
-        return np.asarray(np.einsum("m,...mij->...ij", self.masses, square - outer))
+        second = np.swapaxes(points_m * self.masses[:, None], -1, -2) @ points_m
+        return np.asarray(np.trace(second, axis1=-2, axis2=-1)[..., None, None] * np.eye(3) - second)
 
     def angular_momentum(self, points_m: Array, velocities: Array) -> Array:
         """Angular momentum [..., 3] per unit of mass about the origin of `points_m` [..., M, 3]."""
-        return np.asarray(np.einsum("m,...mi->...i", self.masses, np.cross(points_m, velocities)))
+        flux = np.swapaxes(points_m * self.masses[:, None], -1, -2) @ velocities
+        parts = [
+            flux[..., 1, 2] - flux[..., 2, 1],
+            flux[..., 2, 0] - flux[..., 0, 2],
+            flux[..., 0, 1] - flux[..., 1, 0],
+        ]
+        return np.stack(parts, -1)
 
 
 def points(female: float = 0.0) -> Points:

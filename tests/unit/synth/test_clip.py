@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from training.synth import clip, dive, mass
-from training.synth.board import Plan
 from training.synth.cli import app
+from training.synth.plan import Plan
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 
@@ -74,7 +74,7 @@ def test_truth_of_a_drawn_body(model, athlete):
     [
         (["crops", "--out", "x", "--seed", "7001"], "reserved"),
         (["crops", "--out", "x", "--mocap", "nowhere"], "no .npz"),
-        (["dive", "--out", "x", "--position", "sideways"], "unknown"),
+        (["dive", "--out", "x", "--code", "107X"], "not a dive number"),
         (["preview", "--out", "x.png", "--kind", "cats"], "unknown"),
     ],
 )
