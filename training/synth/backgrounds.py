@@ -85,8 +85,8 @@ def _graded(rng: np.random.Generator, image: Array) -> Array:
     if rng.random() < 0.8:
         pools = rng.uniform(0.5, 1.3, (int(rng.integers(2, 4)), int(rng.integers(2, 4)))).astype(np.float32)
         image = image * cv2.resize(pools, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)[..., None]
-    if rng.random() < 0.12:
-        gain *= rng.uniform(0.1, 0.5)
+    if rng.random() < 0.08:
+        gain *= rng.uniform(0.15, 0.55)
     return np.asarray(image * gain.astype(np.float32))
 
 
@@ -103,7 +103,7 @@ class Canvas:
             lamp = random_lighting(rng)
             # Mostly as bright as the place; now and then a dark figure before light, or a lit one before darkness.
             level = (self.image[::16, ::16].mean() / 110) ** rng.choice([0.7, 0.0, -0.3], p=[0.7, 0.2, 0.1])
-            gain = float(np.clip(level, 0.2, 1.5))
+            gain = float(np.clip(level, 0.35, 1.5))
             shades = None if lamp.harmonics is None else lamp.harmonics * gain
             return Lighting(lamp.direction, lamp.sun * gain, lamp.sky * gain, lamp.ground * gain, shades)
         return self.light.seen_by(camera)
@@ -133,32 +133,3 @@ def window(rng: np.random.Generator, image: Array, side: int) -> Array:
     part = image[row : row + size, column : column + size]
     part = part[:, ::-1] if rng.random() < 0.5 else part
     return cv2.resize(np.ascontiguousarray(part), (side, side), interpolation=cv2.INTER_AREA)
-
-
-def degraded(rng: np.random.Generator, image: Array) -> Array:
-    """What cameras do to a picture: low resolution, blur of focus and motion, noise, exposure. uint8 RGB."""
-    side = len(image)
-    if rng.random() < 0.35:
-        small = int(side * rng.uniform(0.3, 0.8))
-        image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-        image = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
-    if rng.random() < 0.25:
-        image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.8)))
-    if rng.random() < 0.2:
-        image = cv2.filter2D(image, -1, _streak(rng))
-    if rng.random() < 0.4:
-        gain, offset = rng.uniform(0.65, 1.35), rng.uniform(-25, 25)
-        image = cv2.convertScaleAbs(image, alpha=float(gain), beta=float(max(offset, -60 * gain)))
-    if rng.random() < 0.35:
-        noise = rng.standard_normal((side, side, 3), np.float32) * float(rng.uniform(1.5, 11))
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
-    return image
-
-
-def _streak(rng: np.random.Generator) -> Array:
-    length = int(rng.integers(3, 10))
-    kernel = np.zeros((length, length), np.float32)
-    kernel[length // 2] = 1
-    turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), float(rng.uniform(0, 180)), 1)
-    kernel = cv2.warpAffine(kernel, turn, (length, length))
-    return np.asarray(kernel / kernel.sum())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from training.synth.generate import Job, Kind
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,58 +32,83 @@ HdriDir = Annotated[
     typer.Option("--hdri", help="Folder of equirectangular pictures (.hdr, .exr, .jpg): backgrounds and their light."),
 ]
 
+TextureDir = Annotated[
+    Path | None,
+    typer.Option("--textures", help="Folder of cloth pictures by MakeHuman's layout. Without: painted cloth only."),
+]
+
 
 def _fail(error: Exception) -> typer.Exit:
     typer.echo(f"error: {error}", err=True)
     return typer.Exit(2)
 
 
-def _shards(kind: str, out: Path, count: int, seed: int, workers: int, mocap: Path | None, hdri: Path | None) -> None:
-    from training.synth import generate, motion, panorama, render
+def _shards(job: Job, workers: int) -> None:
+    from training.synth import generate, material, motion, panorama, render
 
     columns = (
-        TextColumn(kind),
+        TextColumn(job.kind),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
+    bad = motion.MocapError, panorama.PanoramaError, material.MaterialError, render.NoGraphicsError, OSError
     try:
-        if mocap is not None:
-            motion.read_mocap(mocap)
-        if hdri is not None:
-            panorama.read(hdri)
-        job = generate.Job(kind, seed, count, out, mocap, hdri)  # type: ignore[arg-type]
+        _ = job.sources  # a folder that cannot be used is told before any worker starts
         with Progress(*columns) as bar:
-            task = bar.add_task(kind, total=count, rate="")
+            task = bar.add_task(job.kind, total=job.count, rate="")
 
             def tell(done: int) -> None:
                 speed = bar.tasks[0].speed
                 bar.update(task, completed=done, rate=f"{speed:.0f}/s" if speed else "")
 
             kept, made = generate.run(job, workers, tell)
-    except (motion.MocapError, panorama.PanoramaError, render.NoGraphicsError, generate.SeedError, OSError) as error:
+    except bad as error:
         raise _fail(error) from None
-    typer.echo(f"{out}: {made} shards rendered, {kept} were there already")
+    typer.echo(f"{job.out}: {made} shards rendered, {kept} were there already")
+
+
+def _job(
+    kind: Kind, out: Path, count: int, seed: int, mocap: Path | None, hdri: Path | None, textures: Path | None
+) -> Job:
+    from training.synth import generate
+
+    try:
+        return generate.Job(kind, seed, count, out, mocap, hdri, textures)
+    except generate.SeedError as error:
+        raise _fail(error) from None
 
 
 @app.command()
 def crops(
-    out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None, hdri: HdriDir = None
+    out: Out,
+    count: Count = 1000,
+    seed: Seed = 1,
+    workers: Workers = 2,
+    mocap: MocapDir = None,
+    hdri: HdriDir = None,
+    textures: TextureDir = None,
 ) -> None:
     """Render crops of one athlete (288x288) with 2D and 3D joints, as tar shards of 1000.
 
     Complete shards are kept, so an interrupted run goes on where it stopped.
     """
-    _shards("crops", out, count, seed, workers, mocap, hdri)
+    _shards(_job("crops", out, count, seed, mocap, hdri, textures), workers)
 
 
 @app.command()
 def scenes(
-    out: Out, count: Count = 1000, seed: Seed = 1, workers: Workers = 2, mocap: MocapDir = None, hdri: HdriDir = None
+    out: Out,
+    count: Count = 1000,
+    seed: Seed = 1,
+    workers: Workers = 2,
+    mocap: MocapDir = None,
+    hdri: HdriDir = None,
+    textures: TextureDir = None,
 ) -> None:
-    """Render tracker pictures (256x256): a subject of 6-90 % of the side somewhere, 12 % without one."""
-    _shards("scenes", out, count, seed, workers, mocap, hdri)
+    """Render tracker pictures (256x256): a subject of 6-90 % of the side somewhere, 18 % without one."""
+    _shards(_job("scenes", out, count, seed, mocap, hdri, textures), workers)
 
 
 @app.command()
@@ -91,13 +119,18 @@ def preview(
     groups: Annotated[int, typer.Option("--groups", min=1, max=20, help="Rows of ten pictures.")] = 3,
     mocap: MocapDir = None,
     hdri: HdriDir = None,
+    textures: TextureDir = None,
+    beside: Annotated[
+        Path | None, typer.Option("--beside", help="Folder of real pictures to stand beside the renders, for the eye.")
+    ] = None,
 ) -> None:
     """Draw a contact sheet with joints and boxes: the quick look before a long run."""
-    from training.synth import motion, panorama, render, sheet
+    from training.synth import athletes, material, motion, panorama, render, sheet
 
+    bad = motion.MocapError, panorama.PanoramaError, material.MaterialError, render.NoGraphicsError, ValueError, OSError
     try:
-        sheet.write(out, kind, seed, groups, mocap, hdri)
-    except (motion.MocapError, panorama.PanoramaError, render.NoGraphicsError, ValueError, OSError) as error:
+        sheet.write(out, kind, seed, groups, athletes.read_sources(mocap, hdri, textures), beside)
+    except bad as error:
         raise _fail(error) from None
     typer.echo(f"{out}: written")
 

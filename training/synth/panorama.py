@@ -63,9 +63,9 @@ class Panorama:
         v = (np.arctan2(rays[..., 1], np.hypot(rays[..., 0], rays[..., 2])) / np.pi + 0.5) * height
         u, v = (cv2.resize(k.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR) for k in (u, v))
         seen = cv2.remap(self.radiance, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-        white = float(np.percentile(seen[::8, ::8], rng.uniform(70, 97))) + 1e-4
+        white = float(np.percentile(seen[::8, ::8], rng.uniform(60, 95))) + 1e-4
         image = 255 * np.sqrt(np.clip(seen / (white * 1.2), 0, 1))
-        level = float(np.clip(self.mean / (1.2 * white), 0.03, 1.5))
+        level = float(np.clip(self.mean / (1.2 * white), 0.12, 1.5))
         return image, Light(self.environment, float(yaw + np.pi), level)
 
 

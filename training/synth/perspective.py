@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 
 NEAR_M: Final = 0.3
 _SUBPIXEL_BITS: Final = 3
+_FARTHEST_TEXEL: Final = 30000.0  # remap counts in 16 bits; what lies farther has faded
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,7 @@ def ground(image: Array, view: View, texture: Array, metres: float) -> None:
     unit = len(texture) / metres
     u = x[None] * (depth / view.focal_px * unit)[:, None] + 7.3 * unit
     v = np.repeat((depth * unit)[:, None], side, 1)
-    period = 2 * len(texture)
-    u, v = (np.abs((k % period) - len(texture)) for k in (u, v))
+    u, v = (k.clip(-_FARTHEST_TEXEL, _FARTHEST_TEXEL) for k in (u, v))
     drawn = cv2.remap(texture, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     # Texels per pixel along the line of sight: beyond a few there is nothing but noise to see.
     crowded = depth * depth / (view.focal_px * view.eye_m) * unit

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from training.synth import surfaces, things
+from training.synth.camera import looking
 from training.synth.perspective import View, ground, quad, random_view
+from training.synth.pool import Pool, Splash, random_style
 
 Array = npt.NDArray[Any]
 Place = Callable[[np.random.Generator, int], Array]
@@ -195,9 +197,34 @@ def wall(rng: np.random.Generator, side: int) -> Array:
     return image
 
 
+_POOL_SIDE_PX: Final = 256
+_POOL_SPLASH_S: Final = 0.3
+
+
+def pool_hall(rng: np.random.Generator, side: int) -> Array:
+    """A diving pool from the side, tower or board in view or not, at times with a splash."""
+    height = float(rng.choice([1.0, 3.0, 5.0, 7.5, 10.0]))
+    eye = np.array([rng.uniform(-4, 12), -rng.uniform(7, 25), rng.uniform(-height + 0.8, 3)])
+    target = np.array([rng.uniform(-2, 5), 0, rng.uniform(-height - 0.5, 1.0)])
+    focal = _POOL_SIDE_PX * float(np.exp(rng.uniform(np.log(0.7), np.log(3))))
+    camera = looking(eye, target, focal, (_POOL_SIDE_PX, _POOL_SIDE_PX), float(rng.normal(0, 0.03)))
+    scenery = Pool(camera, height, random_style(rng))
+    image = scenery.backdrop(rng)
+    scenery.board(image, float(rng.normal(0, 0.15)))
+    if rng.random() < 0.25:
+        where = np.array([rng.uniform(0.5, 3), rng.normal(0, 0.3), -height])
+        Splash(rng, where, 0.0).draw(image, camera, float(rng.uniform(0.05, 2)) * _POOL_SPLASH_S)
+    large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    if rng.random() < 0.3:
+        foot = int(rng.uniform(0.2, 0.5) * side)
+        things.crowd(rng, large, max(0, foot - int(rng.uniform(0.1, 0.4) * side)), foot, int(rng.integers(5, 16)))
+    return large
+
+
 PLACES: Final[tuple[tuple[Place, float], ...]] = (
     (room, 0.22),
-    (hall, 0.20),
+    (pool_hall, 0.12),
+    (hall, 0.16),
     (outdoors, 0.28),
     (thicket, 0.08),
     (stands, 0.08),

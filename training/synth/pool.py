@@ -5,7 +5,7 @@ World as in `dive`: origin at the board's edge, x over the water, z up, metres; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import cv2
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from training.synth.camera import Camera
 from training.synth.dive import GRAVITY_M_S2
-from training.synth.surfaces import field
+from training.synth.surfaces import field as noise_field
 
 Array = npt.NDArray[Any]
 Colour = tuple[float, float, float]
@@ -30,6 +30,7 @@ _TILE: Final = np.array([214.0, 220, 218])
 _MOSAIC: Final = np.array([52.0, 98, 150])
 _WINDOW: Final = np.array([176.0, 206, 226])
 _DECK: Final = np.array([168.0, 160, 146])
+_STRIPE: Final = np.array([196.0, 74, 52])
 
 
 def _grid(first: Array, second: Array, pitch: float, line: float) -> Array:
@@ -37,15 +38,41 @@ def _grid(first: Array, second: Array, pitch: float, line: float) -> Array:
     return np.maximum((first % pitch) < line, (second % pitch) < line)[..., None]
 
 
-def _wall(x: Array, z: Array, water_z: float) -> Array:
+@dataclass(frozen=True)
+class Style:
+    """Colours [3] of a pool hall and where its windows begin above the water."""
+
+    water: Array = field(default_factory=_WATER.copy)
+    tile: Array = field(default_factory=_TILE.copy)
+    mosaic: Array = field(default_factory=_MOSAIC.copy)
+    window: Array = field(default_factory=_WINDOW.copy)
+    deck: Array = field(default_factory=_DECK.copy)
+    stripe: Array = field(default_factory=_STRIPE.copy)
+    sill_m: float = 4.6
+
+
+def random_style(rng: np.random.Generator) -> Style:
+    """Pools of many colours, with bright or black windows."""
+
+    def near(colour: Array, spread: float) -> Array:
+        return np.asarray(np.clip(colour * rng.uniform(0.6, 1.15) + rng.normal(0, spread, 3), 8, 250))
+
+    window = near(_WINDOW, 20) if rng.random() < 0.7 else np.full(3, rng.uniform(8, 40))
+    stripe = rng.uniform(10, 240, 3)
+    return Style(
+        near(_WATER, 14), near(_TILE, 18), near(_MOSAIC, 40), window, near(_DECK, 20), stripe, rng.uniform(2, 9)
+    )
+
+
+def _wall(style: Style, x: Array, z: Array, water_z: float) -> Array:
     """Colours of the hall's far wall at (x, z): mosaic below, cream tiles, a row of windows above."""
-    colour = np.where(_grid(x, z, 0.3, 0.012), _TILE - 22, _TILE)
+    colour = np.where(_grid(x, z, 0.3, 0.012), style.tile - 22, style.tile)
     low = z < water_z + 1.3
-    colour = np.where(low[..., None], np.where(_grid(x, z, 0.1, 0.01), _MOSAIC + 40, _MOSAIC), colour)
-    window = ((x % 3.0) > 0.5) & (z > water_z + 4.6) & (z < water_z + 6.4)
-    colour = np.where(window[..., None], _WINDOW, colour)
+    colour = np.where(low[..., None], np.where(_grid(x, z, 0.1, 0.01), style.mosaic + 40, style.mosaic), colour)
+    window = ((x % 3.0) > 0.5) & (z > water_z + style.sill_m) & (z < water_z + style.sill_m + 1.8)
+    colour = np.where(window[..., None], style.window, colour)
     stripe = (z > water_z + 1.3) & (z < water_z + 1.42)
-    colour = np.where(stripe[..., None], np.array([196.0, 74, 52]), colour)
+    colour = np.where(stripe[..., None], style.stripe, colour)
     return np.asarray(colour * (0.80 + 0.028 * np.clip(z - water_z, 0, 8))[..., None])
 
 
@@ -55,6 +82,7 @@ class Pool:
 
     camera: Camera
     height_m: float
+    style: Style = field(default_factory=Style)
 
     def backdrop(self, rng: np.random.Generator) -> Array:
         """Everything that does not move, [H, W, 3] uint8."""
@@ -69,7 +97,7 @@ class Pool:
         water_z = -self.height_m
         share = (WALL_Y_M - eye[1]) / rays[..., 1]
         at = eye + share[..., None] * rays
-        image = _wall(at[..., 0], at[..., 2], water_z)
+        image = _wall(self.style, at[..., 0], at[..., 2], water_z)
         down = np.where(rays[..., 2] < -1e-6, rays[..., 2], -1e-6)
         at = eye + ((water_z - eye[2]) / down)[..., None] * rays
         water = (at[..., 1] < FAR_EDGE_Y_M) & (at[..., 0] > DECK_END_X_M) & (rays[..., 2] < 0)
@@ -77,11 +105,11 @@ class Pool:
         # The edge of the far deck stands above the water; the deck's top lies behind it.
         edge = eye + ((FAR_EDGE_Y_M - eye[1]) / rays[..., 1])[..., None] * rays
         rim = (edge[..., 2] > water_z) & (edge[..., 2] < water_z + DECK_ABOVE_WATER_M)
-        image = np.where(rim[..., None], _DECK * 0.8, image)
+        image = np.where(rim[..., None], self.style.deck * 0.8, image)
         at = eye + ((water_z + DECK_ABOVE_WATER_M - eye[2]) / down)[..., None] * rays
         deck = (at[..., 1] < WALL_Y_M) & (rays[..., 2] < 0)
         deck &= (at[..., 1] > FAR_EDGE_Y_M) | (at[..., 0] < DECK_END_X_M)
-        tiles = np.where(_grid(at[..., 0], at[..., 1], 0.5, 0.02), _DECK * 0.85, _DECK)
+        tiles = np.where(_grid(at[..., 0], at[..., 1], 0.5, 0.02), self.style.deck * 0.85, self.style.deck)
         image = np.where(deck[..., None], tiles, image)
         image = np.clip(image, 0, 255).astype(np.uint8)
         self._tower(image)
@@ -89,7 +117,7 @@ class Pool:
 
     def _water(self, rng: np.random.Generator, at: Array, eye: Array) -> Array:
         """Water colours at the points `at` [H, W, 3]: body colour, ripples, the mirrored wall."""
-        waves = field(rng, 1024, 24)
+        waves = noise_field(rng, 1024, 24)
         slope = np.gradient(cv2.GaussianBlur(waves, (0, 0), 2.0), axis=0) * 26
         # There and back again, so that the ripples repeat without a seam.
         u, v = (np.abs((at[..., k] * scale) % 2046 - 1023).astype(np.float32) for k, scale in ((0, 55), (1, 40)))
@@ -98,9 +126,9 @@ class Pool:
         steep = np.abs(ray[..., 2]) / np.linalg.norm(ray, axis=-1)
         rise = -ray[..., 2] / ray[..., 1] + 0.35 * tilt
         seen_z = -self.height_m + (WALL_Y_M - at[..., 1]) * np.clip(rise, 0.01, None)
-        mirrored = _wall(at[..., 0] + 2.0 * tilt, seen_z, -self.height_m)
+        mirrored = _wall(self.style, at[..., 0] + 2.0 * tilt, seen_z, -self.height_m)
         mirror = np.clip(0.62 - 1.6 * steep, 0.12, 0.6)[..., None]
-        return (_WATER * (1 + 0.5 * tilt)[..., None]) * (1 - mirror) + mirrored * mirror
+        return (self.style.water * (1 + 0.5 * tilt)[..., None]) * (1 - mirror) + mirrored * mirror
 
     def _face(self, image: Array, corners_m: Array, colour: Colour) -> None:
         pixels = self.camera.project(self.camera.to_cam(np.asarray(corners_m, float)))

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.skeleton import BONES, LEFT, RIGHT
-from training.synth import generate, motion, panorama
+from training.synth import generate
+from training.synth.athletes import Sources
 
 Array = npt.NDArray[Any]
 
@@ -40,23 +41,48 @@ def drawn(jpg: bytes, label: dict[str, Any], side: int = _SIDE_PX) -> Array:
     return image
 
 
-def write(out: Path, kind: str, seed: int, groups: int, mocap: Path | None, hdri: Path | None = None) -> None:
+def real(folder: Path, count: int, side: int = _SIDE_PX) -> list[Array]:
+    """`count` pictures of a folder and its subfolders, evenly chosen, each cut to its middle square: BGR.
+
+    Raises ValueError when the folder holds fewer readable ones.
+    """
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    chosen = files[:: max(1, len(files) // count)][:count]
+    images = [image for image in map(cv2.imread, map(str, chosen)) if image is not None]
+    if len(images) < count:
+        raise ValueError(f"{folder}: {len(images)} pictures of the {count} wanted; give a folder with more")
+    return [_square(image, side) for image in images]
+
+
+def _square(image: Array, side: int) -> Array:
+    height, width = image.shape[:2]
+    size = min(height, width)
+    top, left = (height - size) // 2, (width - size) // 2
+    part = image[top : top + size, left : left + size]
+    return np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA))
+
+
+def write(out: Path, kind: str, seed: int, groups: int, sources: Sources, beside: Path | None = None) -> None:
     """Write a sheet of `groups` rows: above each row of drawn samples, the same samples bare (crops only).
 
-    Raises ValueError for an unknown kind, MocapError and NoGraphicsError as the generator does.
+    With real pictures in `beside` each row of bare samples has a row of those below it instead.
+
+    Raises ValueError for an unknown kind or too few real pictures, NoGraphicsError as the generator does.
     """
     if kind not in ("crops", "scenes"):
         raise ValueError(f"--kind {kind}: unknown; choose crops or scenes")
-    make = generate.crop_group if kind == "crops" else generate.scene_group
-    recorded = motion.read_mocap(mocap) if mocap is not None else None
-    panoramas = panorama.read(hdri) if hdri is not None else ()
     rows = []
+    bare: dict[str, Any] = {"box": None, "visible": []}
+    photographs = real(beside, groups * generate.PER_GROUP) if beside is not None else []
     for group in range(groups):
-        samples = make(seed, group, recorded, panoramas)
-        bare = {"box": None, "visible": []}
-        if kind == "crops":
+        samples = generate.make_group(kind, seed, group, sources)  # type: ignore[arg-type]
+        if kind == "crops" or beside is not None:
             rows.append(np.concatenate([drawn(jpg, bare) for _, jpg, _ in samples], 1))
-        rows.append(np.concatenate([drawn(jpg, label) for _, jpg, label in samples], 1))
+        if beside is not None:
+            first = group * generate.PER_GROUP
+            rows.append(np.concatenate(photographs[first : first + generate.PER_GROUP], 1))
+        else:
+            rows.append(np.concatenate([drawn(jpg, label) for _, jpg, label in samples], 1))
     out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(out), np.concatenate(rows)):
         raise ValueError(f"{out}: cannot be written as a picture; use a name ending in .png or .jpg")

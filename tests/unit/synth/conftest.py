@@ -26,13 +26,13 @@ def athlete(model):
 
 @pytest.fixture(scope="session")
 def renderer(model):
-    """generate's own renderer, so that the session makes one OpenGL context only."""
+    """The generator's own renderer, so that the session makes one OpenGL context only."""
     pytest.importorskip("moderngl", reason="moderngl is not installed (posecast[train])")
-    from training.synth import generate
+    from training.synth import athletes
     from training.synth.render import NoGraphicsError
 
     try:
-        return generate._renderer()
+        return athletes.renderer()
     except NoGraphicsError as error:
         pytest.skip(f"no EGL context on this machine: {error}")
 

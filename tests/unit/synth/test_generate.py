@@ -6,24 +6,25 @@ import cv2
 import numpy as np
 import pytest
 
-from training.synth import generate, render, shards
+from training.synth import crops as crops_of
+from training.synth import generate, render, shards, wide
 from training.synth.look import random_lighting, random_look
 
 
 @pytest.fixture(scope="module")
 def crops(renderer):
-    return [sample for group in (0, 1) for sample in generate.crop_group(3, group, None)]
+    return [sample for group in (0, 1) for sample in generate.make_group("crops", 3, group)]
 
 
 @pytest.fixture(scope="module")
 def scenes(renderer):
-    return [sample for group in (0, 1, 2) for sample in generate.scene_group(3, group, None)]
+    return [sample for group in (0, 1, 2) for sample in generate.make_group("scenes", 3, group)]
 
 
 def test_crop_labels_project(crops):
     for _, _, label in crops:
         cam = np.array(label["joints_cam_m"]) + label["root_cam_m"]
-        pixels = label["focal_crop_px"] * cam[:, :2] / cam[:, 2:] + (generate.CROP_SIDE_PX - 1) / 2
+        pixels = label["focal_crop_px"] * cam[:, :2] / cam[:, 2:] + (crops_of.SIDE_PX - 1) / 2
         assert np.abs(pixels - label["joints_crop_px"]).max() < 0.3
         assert np.allclose(label["joints_cam_m"][0], 0)
 
@@ -34,7 +35,7 @@ def test_crop_joints_lie_in_the_box(crops):
         joints = np.array(label["joints_crop_px"])
         assert (joints >= [x0 - 2, y0 - 2]).all()
         assert (joints <= [x1 + 2, y1 + 2]).all()
-        side = max(x1 - x0, y1 - y0) / generate.CROP_SIDE_PX
+        side = max(x1 - x0, y1 - y0) / crops_of.SIDE_PX
         assert 0.5 < side < 0.7
 
 
@@ -45,7 +46,7 @@ def test_most_joints_are_visible(crops):
 
 
 def test_pictures_decode_to_their_size(crops, scenes):
-    for samples, side in ((crops, generate.CROP_SIDE_PX), (scenes, generate.SCENE_SIDE_PX)):
+    for samples, side in ((crops, crops_of.SIDE_PX), (scenes, wide.SIDE_PX)):
         image = cv2.imdecode(np.frombuffer(samples[0][1], np.uint8), cv2.IMREAD_COLOR)
         assert image.shape == (side, side, 3)
 
@@ -58,15 +59,20 @@ def test_scene_boxes(scenes):
     for label in present:
         box = np.array(label["box"])
         assert (np.abs(box) <= 1.0001).all()
+        mask = cv2.imdecode(np.frombuffer(label["mask_png"], np.uint8), cv2.IMREAD_GRAYSCALE) > 0
+        assert np.allclose(render.mask_box(mask), label["box_px"], atol=0.06)
+        cam = np.array(label["joints_cam_m"]) + label["root_cam_m"]
+        pixels = label["focal_px"] * cam[:, :2] / cam[:, 2:] + label["principal_px"]
+        assert np.abs(pixels - label["joints_px"]).max() < 0.3
         assert (box[2:] > box[:2]).all()
-        assert np.allclose((box + 1) / 2 * generate.SCENE_SIDE_PX - 0.5, label["box_px"], atol=0.06)
+        assert np.allclose((box + 1) / 2 * wide.SIDE_PX - 0.5, label["box_px"], atol=0.06)
 
 
 def test_same_seed_same_bytes(crops):
-    again = generate.crop_group(3, 1, None)
+    again = generate.make_group("crops", 3, 1)
     assert [(key, jpg) for key, jpg, _ in again] == [(key, jpg) for key, jpg, _ in crops[10:]]
     assert [label for *_, label in again] == [label for *_, label in crops[10:]]
-    other = generate.crop_group(4, 1, None)
+    other = generate.make_group("crops", 4, 1)
     assert other[0][1] != again[0][1]
 
 
