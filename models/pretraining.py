@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from engines.skeleton import J
 from models.layers import TransformerLayer
-from models.temporal import MPM, PoseHead
+from models.temporal import MPM, PoseHead, sinusoids
 
 JOINTS_MASKED: Final = 5
 FRAMES_MASKED: Final = 0.6
@@ -70,7 +70,7 @@ class SequenceDecoder(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(dim)
         self.mask_token = nn.Parameter(torch.randn(dim) * 0.02)
-        self.position = nn.Parameter(torch.randn(frames, dim) * 0.02)
+        self.position = nn.Parameter(0.1 * sinusoids(frames, dim))
         self.layer = TransformerLayer(dim, heads, ffn, dropout)
         self.head = PoseHead(dim, out_dim)
 

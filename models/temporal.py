@@ -58,12 +58,21 @@ class SpatialMLP(nn.Module):
         return self.out(x + self.dense2(self.dense1(x)))
 
 
+def sinusoids(frames: int, dim: int) -> Tensor:
+    """Positions [frames,dim] to start from: sines and cosines of 1 to 0.005 rad a frame (Vaswani et al. 2017).
+
+    Learned from noise, 243 positions would each have to find out where they lie; short windows show few of them.
+    """
+    angle = torch.arange(frames).unsqueeze(1) * torch.logspace(0, -2.3, dim // 2)
+    return torch.cat([angle.sin(), angle.cos()], 1)
+
+
 class TemporalEncoder(nn.Module):
     """Learned positions and pre-norm transformer layers over the frames of a window."""
 
     def __init__(self, frames: int, dim: int, heads: int, ffn: int, layers: int, dropout: float) -> None:
         super().__init__()
-        self.position = nn.Parameter(torch.randn(frames, dim) * 0.02)
+        self.position = nn.Parameter(0.1 * sinusoids(frames, dim))
         self.layers = nn.ModuleList(TransformerLayer(dim, heads, ffn, dropout) for _ in range(layers))
 
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -251,8 +260,7 @@ class MPM(nn.Module):
         """
         flat, view = self.hidden_2d(keypoints, keypoints_missing, box)
         deep, _ = self.hidden_3d(joints, joints_missing, box)
-        # One pass for both, so that the norms of the shared part see the same mixture in training and in use.
-        flat, deep = self.spatial(torch.cat([flat, deep])).chunk(2)
+        flat, deep = self.spatial(flat), self.spatial(deep)
         use_2d, use_3d = use_2d.unsqueeze(1), use_3d.unsqueeze(1)
         mode = use_3d * torch.where(use_2d > 0.5, self.mode[1], self.mode[0])
         return with_view(use_2d * flat + use_3d * deep + mode, view)

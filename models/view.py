@@ -61,5 +61,4 @@ def filled(view: Tensor, seen: Tensor) -> Tensor:
     view = torch.where(seen.unsqueeze(-1) > 0.5, view, 0.0)
     index = torch.arange(view.shape[1], device=view.device, dtype=view.dtype)
     near = -_NEAREST * (index[:, None] - index[None]).abs() + (seen - 1).unsqueeze(1) * 1e4  # [B,T,T]
-    nearest = (near.softmax(-1).unsqueeze(-1) * view.unsqueeze(1)).sum(2)
-    return torch.where(seen.unsqueeze(-1) > 0.5, view, nearest)
+    return torch.where(seen.unsqueeze(-1) > 0.5, view, near.softmax(-1) @ view)
