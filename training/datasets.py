@@ -35,6 +35,8 @@ PLANE_FOCAL_SIDES: Final = 4.0
 """Focal length, in sides of the crop, given to a photograph whose camera is not known."""
 HALF_ENOUGH_PX: Final = 250
 """From this side on, a JPEG decoded at half size is sharp enough for small pictures."""
+BORDERS: Final = (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101)
+"""What lies beyond a stored crop: black, as beyond the live picture, or more of the same."""
 ALL_LABELLED: Final = np.ones(J, bool)
 
 
@@ -248,7 +250,7 @@ def validation_crops(folder: Path, limit: int, height: int, width: int, seed: in
         stored, look = pool[int(index)], random_look(rng)
         look = Look(look.roll_rad, False, look.bearing, 1.0, (0.0, 0.0)) if turned else plain_look()
         seen = see(stored, look, height, width)
-        rows.append((cut(stored, seen.crop_from_stored, height, width, cv2.BORDER_REPLICATE), *_row(stored, seen)))
+        rows.append((cut(stored, seen.crop_from_stored, height, width, cv2.BORDER_CONSTANT), *_row(stored, seen)))
     return collate(rows)
 
 
@@ -258,7 +260,7 @@ def _row(stored: StoredCrop, seen: Seen) -> tuple[Any, ...]:
 
 def _augmented(rng: np.random.Generator, stored: StoredCrop, height: int, width: int) -> tuple[Any, ...]:
     seen = see(stored, random_look(rng), height, width)
-    border = cv2.BORDER_REPLICATE if rng.random() < 0.5 else cv2.BORDER_REFLECT_101
+    border = int(rng.choice(BORDERS))
     picture = pictures.disturb(rng, cut(stored, seen.crop_from_stored, height, width, border))
     seen = seen._replace(box=seen.box * np.float32(np.exp(rng.normal(0, 0.1))))
     return picture, *_row(stored, seen)
