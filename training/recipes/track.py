@@ -18,6 +18,7 @@ from models.stn import STN, Found
 from training import losses, metrics
 from training.datasets import normalise_picture, shards
 from training.errors import TrainingError
+from training.loop import Recipe
 from training.prefetch import Prefetch
 from training.scenes import ScenePool, Scenes, Windows, validation_scenes
 from training.settings import Data, typed
@@ -30,6 +31,7 @@ MATERIAL = {"scenes": 0.6, "crops": 0.15, "photos": 0.25}
 class Settings:
     """Table `recipe` of configs/train/track.toml."""
 
+    variant: str = "supervised"
     batch: int = 64
     l1_weight: float = 2.0
     giou_weight: float = 2.0
@@ -179,6 +181,14 @@ def box_figures(theta: Any, presence: Any, scenes: Scenes) -> dict[str, float]:
     }
 
 
-def build(settings: dict[str, Any], data: Data, seed: int) -> Track:
-    """The recipe from its table of settings."""
-    return Track(typed(Settings, settings, "track [recipe]"), data, seed)
+def build(settings: dict[str, Any], data: Data, seed: int) -> Recipe:
+    """The recipe from its table of settings; `variant = "trl"` is the one without labels."""
+    if settings.get("variant", "supervised") == "trl":
+        from training.recipes import track_trl
+
+        table = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+        return track_trl.Unlabelled(typed(track_trl.Settings, table, "track [recipe]"), data, seed)
+    made = typed(Settings, settings, "track [recipe]")
+    if made.variant != "supervised":
+        raise TrainingError(f"track [recipe]: variant = {made.variant!r}; have supervised, trl")
+    return Track(made, data, seed)
