@@ -1,10 +1,11 @@
 """Decoders from the shared embedding to pose: residual MLP (one answer) and diffusion (many).
 
-UniHPE, ALGORITHMS 2.5: MLP decoder, 3 residual blocks of 1024. Diffusion decoder, ALGORITHMS 3.1 (the GFPose
-denoiser) with UniHPE's conditioning, 3.2: c = W_e e + E_mod[m] + W_b box, which does not depend on the noisy
-state and is therefore computed once a frame. Joints are root-relative, camera axes, metres.
+MLP decoder of UniHPE (2023): 3 residual blocks of 1024. Diffusion decoder: the denoiser of GFPose (Ci et al., CVPR
+2023) with UniHPE's conditioning, c = W_e e + E_mod[m] + W_b box, which does not depend on the noisy
+state and is therefore computed once a frame. Joints are root-relative, camera axes, metres; inside, both decoders work
+in the axes of the camera that looks straight at the crop (`models.view`), which the box tells.
 
-One addition to 3.1: the trunk predicts only what a linear estimator cannot. For data of spread d the best
+One addition to GFPose: the trunk predicts only what a linear estimator cannot. For data of spread d the best
 linear guess of the noise is sigma x / v with v = m^2 d^2 + sigma^2; the network adds m d / sqrt(v) times the
 trunk at x / sqrt(v). Without it the trunk must first learn to copy 51 numbers through group norms, and its
 error is multiplied by sigma/m = 152 in the pose predicted at t=1. `precondition=False` gives the plain one.
@@ -20,6 +21,7 @@ from engines.contracts import EMBEDDING
 from engines.skeleton import PELVIS, J
 from models.layers import GroupNormVector, ResidualMLP
 from models.sde import EPS_TRAIN, SDE, Kind, score_matching_loss
+from models.view import from_view, into_view, view_of
 
 MODALITIES = 3
 BOX = 3
@@ -87,7 +89,8 @@ class MLPDecoder(nn.Module):
     def forward(self, embedding: Tensor, modality: Tensor, box: Tensor) -> Tensor:
         """[B,1024], [B] int64, [B,3] -> [B,17,3] metres or [B,17,2] crop units."""
         x = self.blocks(self.condition(embedding, modality, box))  # [B,1024]
-        return self.out(self.norm(x)).view(-1, J, self.out_dim) * self.not_root  # [B,17,out_dim]
+        pose = self.out(self.norm(x)).view(-1, J, self.out_dim) * self.not_root  # [B,17,out_dim]
+        return from_view(pose.float(), view_of(box)) if self.out_dim == 3 else pose
 
 
 class TimeEmbedding(nn.Module):
@@ -197,7 +200,7 @@ class DiffusionDecoder(nn.Module):
 
     def loss(self, joints_cam_m: Tensor, embedding: Tensor, modality: Tensor, box: Tensor) -> Tensor:
         """Score-matching loss of a batch [B,17,3] (root-relative metres), t uniform, one draw a sample."""
-        x0 = joints_cam_m.flatten(1) * self.data_scale
+        x0 = into_view(joints_cam_m, view_of(box)).flatten(1) * self.data_scale
         t = torch.rand(x0.shape[0], device=x0.device) * (1 - EPS_TRAIN) + EPS_TRAIN
         condition = self.condition(embedding, modality, box)
         return score_matching_loss(self.sde, lambda x, time: self(x, time, condition), x0, t, torch.randn_like(x0))

@@ -143,6 +143,8 @@ def example_inputs(contract: Contract, free: dict[str, int], seed: int = 0) -> d
         shape = [free[axis] if isinstance(axis, str) else axis for axis in tensor.shape]
         if tensor.dtype == "float32" and tensor.name in ("seen", "missing", "confidence"):
             inputs[tensor.name] = (torch.rand(shape, generator=generator) < 0.8).float()
+        elif tensor.name == "box":  # within 20 degrees of the axis, and in front of the camera
+            inputs["box"] = torch.rand(shape, generator=generator) * 0.4 + torch.tensor([-0.2, -0.2, 0.05])
         elif tensor.dtype == "float32":
             inputs[tensor.name] = torch.randn(shape, generator=generator)
         elif tensor.dtype == "uint8":

@@ -13,7 +13,7 @@ NaN when a whole window is masked.
 
 
 class ResidualMLP(nn.Module):
-    """x + W2 drop(relu(W1 LN(x))), the 2-layer residual block of ALGORITHMS 2.5; [..., width] -> same."""
+    """x + W2 drop(relu(W1 LN(x))), the 2-layer residual block of UniHPE's MLPs; [..., width] -> same."""
 
     def __init__(self, width: int, hidden: int, dropout: float) -> None:
         super().__init__()
@@ -58,9 +58,9 @@ class Attention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B,heads,T,D/heads]
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[B,T,D] -> [B,T,D]; `mask` is added to the logits, broadcastable to [B,heads,T,T]."""
-        q, k, v = self._split(self.query(x)), self._split(self.key(x)), self._split(self.value(x))
+    def forward(self, x: Tensor, mask: Tensor | None = None, first: int | None = None) -> Tensor:
+        """[B,T,D] -> [B,T,D], or [B,first,D]; `mask` is added to the logits, broadcastable to [B,heads,T,T]."""
+        q, k, v = self._split(self.query(x[:, :first])), self._split(self.key(x)), self._split(self.value(x))
         drop = self.dropout if self.training else 0.0
         y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop)
         return self.out(y.transpose(1, 2).flatten(2))
@@ -76,9 +76,9 @@ class TransformerLayer(nn.Module):
         self.fc1, self.fc2 = nn.Linear(dim, ffn), nn.Linear(ffn, dim)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[B,T,D] -> [B,T,D]."""
-        x = x + self.drop(self.attention(self.norm1(x), mask))
+    def forward(self, x: Tensor, mask: Tensor | None = None, first: int | None = None) -> Tensor:
+        """[B,T,D] -> [B,T,D]; with `first` only that many leading tokens, for a layer whose others nobody reads."""
+        x = x[:, :first] + self.drop(self.attention(self.norm1(x), mask, first))
         return x + self.drop(self.fc2(self.drop(functional.relu(self.fc1(self.norm2(x))))))
 
 

@@ -1,13 +1,13 @@
-"""Few-step sampling of a noise-predicting diffusion, unrolled into one graph. ALGORITHMS 3.4 and 3.5.
+"""Few-step sampling of a noise-predicting diffusion, unrolled into one graph (DPM-Solver++, Lu et al., 2022).
 
 Data-prediction exponential integrator: D = (x - sigma eps)/m, lambda = ln(m/sigma), h = lambda_s - lambda_t,
 x_s = (sigma_s/sigma_t) x_t - m_s (e^-h - 1) D. Order 1 is DDIM; order 2 (2M) extrapolates D from two steps.
 Grid: Karras rho=7 in sigma/m between t=1 and t=1e-3.
 
-Few steps distort the spread of the hypotheses. On the 3-mode target of ALGORITHMS 12.5 order 1 keeps the
+Few steps distort the spread of the hypotheses. On a target of three modes order 1 keeps the
 typical (median) spread within a mode, but some samples stay between modes. On a single Gaussian (sub-VP,
 standard deviation 0.5 of the scaled state) order 1 gives 0.65 / 0.71 of the true spread at 8 / 10 steps,
-order 2 gives 1.08 / 1.14. Covariances of hypotheses therefore need the inflation factor of ALGORITHMS 3.6.
+order 2 gives 1.08 / 1.14. The sampler therefore moves hypotheses from their mean by factors fitted on validation.
 """
 
 import itertools
@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from engines.skeleton import PELVIS, J
-from models.decoders import DiffusionDecoder
+from models.decoders import MODALITIES, DiffusionDecoder
 from models.sde import EPS_SAMPLE, SDE
+from models.view import from_view, view_of
 
 RHO = 7.0
 
@@ -115,9 +116,18 @@ class Sampler(nn.Module):
         order: 1 (DDIM) or 2 (2M), see the head of this file for what each does to the spread.
         reach_m: no joint is farther than this from the pelvis along any axis. The pose predicted in each step
             is bounded by it: an exact prediction is a mean of poses and never beyond.
+        inflation: [3,17], by modality and joint: how much farther from their mean the hypotheses are put, so that
+            their spread is the error's; None leaves them.
     """
 
-    def __init__(self, denoiser: DiffusionDecoder, steps: int = 8, order: int = 1, reach_m: float = 1.5) -> None:
+    def __init__(
+        self,
+        denoiser: DiffusionDecoder,
+        steps: int = 8,
+        order: int = 1,
+        reach_m: float = 1.5,
+        inflation: Tensor | None = None,
+    ) -> None:
         super().__init__()
         if order not in (1, 2):
             raise ValueError(f"sampler order must be 1 or 2, got {order}")
@@ -135,6 +145,10 @@ class Sampler(nn.Module):
         not_root = torch.ones(J, 1, device=device, dtype=dtype)
         not_root[PELVIS] = 0.0
         self.register_buffer("not_root", not_root)
+        self.inflation: Tensor | None
+        if inflation is not None and inflation.shape != (MODALITIES, J):
+            raise ValueError(f"inflation must have the shape {(MODALITIES, J)}, got {tuple(inflation.shape)}")
+        self.register_buffer("inflation", None if inflation is None else inflation.to(device, dtype))
 
     def forward(self, embedding: Tensor, modality: Tensor, box: Tensor, noise: Tensor) -> Tensor:
         """Hypotheses of the pose.
@@ -159,4 +173,8 @@ class Sampler(nn.Module):
 
         start = noise * self.denoiser.sde.prior_std
         state = integrate(noise_at, start, self.schedule, self.order, self.limit)  # [B,H,51]
-        return (state / self.denoiser.data_scale).unflatten(-1, (J, 3)) * self.not_root  # [B,H,17,3]
+        joints = (state / self.denoiser.data_scale).unflatten(-1, (J, 3)) * self.not_root  # [B,H,17,3]
+        if self.inflation is not None:
+            mean = joints.mean(dim=1, keepdim=True)  # [B,1,17,3]
+            joints = mean + self.inflation[modality][:, None, :, None] * (joints - mean)
+        return from_view(joints, view_of(box).unsqueeze(1))

@@ -1,4 +1,4 @@
-"""The three diffusions (VE, VP, sub-VP) in closed form, and the score-matching loss. ALGORITHMS 3.3.
+"""The three diffusions (VE, VP, sub-VP) in closed form, and the score-matching loss (Song et al., ICLR 2021).
 
 x_t = m(t) x_0 + sigma(t) z, t from 0 (data) to 1 (noise). The network always predicts the noise z ("eps");
 the score is -eps/sigma, also for VE, where that is the better conditioned of the two choices.

@@ -58,6 +58,13 @@ def read(path: Path, part: str) -> dict[str, Tensor]:
         return {k.split("/", 1)[1]: file.get_tensor(k) for k in file.keys() if k.startswith(part + "/")}  # noqa: SIM118
 
 
+def holds(path: Path, module: str) -> bool:
+    """Whether the checkpoint has averaged weights of the module of this name."""
+    read_header(path)
+    with safe_open(path, "pt") as file:
+        return any(k.startswith(f"ema/{module}.") for k in file.keys())  # noqa: SIM118
+
+
 def load(
     path: Path,
     modules: nn.ModuleDict,

@@ -28,13 +28,13 @@ from engines.store import MANIFEST
 from models.decoders import DiffusionDecoder, MLPDecoder
 from models.exportable import CONTRACTS, dynamic_shapes, example_inputs, exportable
 from models.hrnet import HRNet
-from models.pose_encoder import PoseEncoder2D, PoseEncoder3D
 from models.sampler import Sampler
 from models.stn import STN
 from models.temporal import MPM
 from training import checkpoint
 from training.card import model_card
 from training.errors import TrainingError
+from training.recipes.align import pose_encoders
 
 Array = NDArray[Any]
 
@@ -45,17 +45,19 @@ BOUND_FP16: Final = 2e-2
 """The same with weights rounded to half precision."""
 BIG: Final = 1024
 """Weights of fewer numbers stay in single precision."""
+POSE_RUNS: Final = ("decode", "align_pictures", "align")
+"""Runs with encoders and decoders of poses, the better first. They only fit each other within one run."""
 RUNS: Final = {
     "stn": (("track",), "stn"),
-    "pose2d_encoder": (("backbone", "lift"), "pose2d_encoder"),
-    "pose3d_encoder": (("backbone", "lift"), "pose3d_encoder"),
-    "mlp_decoder": (("backbone", "lift"), "mlp_decoder"),
-    "diffusion_decoder": (("backbone", "lift"), "diffusion_decoder"),
+    "pose2d_encoder": (POSE_RUNS, "pose2d_encoder"),
+    "pose3d_encoder": (POSE_RUNS, "pose3d_encoder"),
+    "mlp_decoder": (POSE_RUNS[:1], "mlp_decoder"),
+    "diffusion_decoder": (POSE_RUNS[:1], "diffusion_decoder"),
     "temporal_frame": (("temporal",), "pretraining.mpm"),
     "temporal_window": (("temporal",), "pretraining.mpm"),
 }
-"""Runs that hold a network, the better first, and its name inside. Encoders and decoders must come from one
-run."""
+"""Runs that hold a network, the better first, and its name inside."""
+HRNET_RUNS: Final = ("decode", "align_pictures", "backbone")
 DIFFUSION_HIDDEN: Final = 512
 
 
@@ -89,14 +91,14 @@ def export_networks(name: str, runs: Path, out: Path, untrained: bool) -> list[R
 
 
 def _candidates(network: str) -> tuple[tuple[str, ...], str]:
-    return RUNS.get(network, (("backbone",), "hrnet"))
+    return RUNS.get(network, (HRNET_RUNS, "hrnet"))
 
 
 def run_of(network: str, runs: Path) -> Path | None:
-    """Checkpoint that holds `network`, if any."""
-    for run in _candidates(network)[0]:
-        path = runs / run / checkpoint.LAST
-        if path.exists():
+    """Checkpoint that holds `network`, if any; a `decode` without pictures, say, has no HRNet."""
+    names, inside = _candidates(network)
+    for path in (runs / name / checkpoint.LAST for name in names):
+        if path.exists() and checkpoint.holds(path, inside):
             return path
     return None
 
@@ -112,8 +114,9 @@ def build_model(network: str, header: dict[str, Any]) -> nn.Module:
         return DiffusionDecoder(hidden=hidden, data_scale=float(header.get("data_scale", 5.0)))
     if network == "mlp_decoder":
         return MLPDecoder(hidden=int(header.get("mlp_hidden", 896)))
-    kinds = {"stn": STN, "pose2d_encoder": PoseEncoder2D, "pose3d_encoder": PoseEncoder3D}
-    return kinds[network]()
+    if network == "stn":
+        return STN()
+    return pose_encoders(str(header.get("pose_encoder", "transformer")))[network]
 
 
 def load_model(network: str, run: Path | None) -> tuple[nn.Module, dict[str, Any]]:
@@ -136,7 +139,8 @@ def export_one(network: str, run: Path | None, out: Path) -> Row:
     contract = CONTRACTS[network]
     model, header = load_model(network, run)
     if isinstance(model, DiffusionDecoder):
-        model = Sampler(model)
+        factors = header.get("inflation")
+        model = Sampler(model, inflation=None if factors is None else torch.tensor(factors))
     module = exportable(network, model)
     proto = to_onnx(module, contract)
     error = max(compare(module, runtime(proto), contract, seed) for seed in (1, 2))
@@ -153,8 +157,8 @@ def export_one(network: str, run: Path | None, out: Path) -> Row:
     _write(out / f"{network}.onnx", data)
     trained = f"{header['recipe']} {header['step']} steps" if header else "no (random)"
     row = Row(network, len(data), error, error_fp16, trained)
-    _write(out / f"{network}.md", model_card(contract, header, row.size, error, error_fp16).encode())
-    _write_manifest(out, network, data, trained)
+    version = _write_manifest(out, network, data, trained)
+    _write(out / f"{network}.md", model_card(contract, header, row.size, error, error_fp16, version).encode())
     return row
 
 
@@ -254,13 +258,19 @@ def _write(path: Path, data: bytes) -> None:
     temporary.replace(path)
 
 
-def _write_manifest(out: Path, network: str, data: bytes, trained: str) -> None:
+def _write_manifest(out: Path, network: str, data: bytes, trained: str) -> int:
+    """Writes the line of one network and returns its version, which rises whenever its bytes change."""
     path = out / MANIFEST
     entries = json.loads(path.read_text()) if path.exists() else {}
+    sha256 = hashlib.sha256(data).hexdigest()
+    before = entries.get(network, {})
+    version = int(before.get("version", bool(before))) + (before.get("sha256") != sha256)
     entries[network] = {
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "version": version,
+        "sha256": sha256,
         "bytes": len(data),
         "contract": network,
         "created_from": trained,
     }
     _write(path, (json.dumps(dict(sorted(entries.items())), indent=2) + "\n").encode())
+    return version

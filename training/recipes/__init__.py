@@ -7,8 +7,8 @@ from training.errors import TrainingError
 from training.loop import Recipe
 from training.settings import Data
 
-NAMES: Final = ("lift", "temporal", "backbone", "track")
-"""In the order they are trained: `backbone` aligns its embedding with the encoders that `lift` has trained."""
+NAMES: Final = ("backbone", "align", "decode", "temporal", "track")
+"""In the order they are trained: `align` draws the embedding of `backbone` to poses, `decode` reads poses from it."""
 
 
 def build(name: str, settings: dict[str, Any], data: Data, seed: int) -> Recipe:

@@ -65,6 +65,14 @@ def test_written_files_load_by_the_engines_and_match_their_manifest(tmp_path, ti
     assert "random weights" in (tmp_path / "temporal_frame.md").read_text()
 
 
+def test_the_version_rises_only_when_the_bytes_change(tmp_path):
+    versions = [export._write_manifest(tmp_path, "stn", data, "") for data in (b"a", b"a", b"b")]
+    assert versions == [1, 1, 2]
+    old = {"stn": {"sha256": "0", "bytes": 1}}  # from before there were versions
+    (tmp_path / "manifest.json").write_text(json.dumps(old))
+    assert export._write_manifest(tmp_path, "stn", b"c", "") == 2
+
+
 def test_nothing_is_written_when_torch_and_onnx_disagree(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "build_model", lambda network, header: TinyFrame())
     monkeypatch.setattr(export, "compare", lambda *_: 1.0)
@@ -89,8 +97,9 @@ def test_card_states_data_steps_and_figures():
         "data": "scenes",
         "figures": {"iou": 0.5},
     }
-    card = model_card(STN, header, 1000, 1e-6, 1e-3)
-    for text in ("1,234 steps", "56,789 samples", "10 minutes", "scenes", "iou: 0.5", "Apache-2.0", "`theta`"):
+    card = model_card(STN, header | {"settings": {"batch": 64}}, 1000, 1e-6, 1e-3, version=3)
+    for text in ("1,234 steps", "56,789 samples", "0.17 hours", "scenes", "iou: 0.5", "Apache-2.0", "`theta`",
+                 "version 3", "batch 64", "Nobody must be judged"):  # fmt: skip
         assert text in card
 
 

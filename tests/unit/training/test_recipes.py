@@ -1,6 +1,7 @@
 """Every recipe trains two steps, is resumed for a third, and refuses what does not belong to it."""
 
 import csv
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from training.loop import Options, Trainer
 from training.recipes import build
 from training.settings import Data, read_toml, typed
 
+CONFIGS = Path(__file__).parents[3] / "configs" / "train"
 TINY = {
-    "lift": {"batch": 4, "dives": 1, "stills": 20, "validation": 6},
+    "align": {"batch": 4, "dives": 0, "stills": 20, "validation": 6},
+    "decode": {"batch": 4, "dives": 0, "stills": 20, "validation": 6, "pictures": 2, "workers": 0},
     "temporal": {
         "pretrain_batch": 2,
         "lengths": [[1.0, 9, 8]],
@@ -49,35 +52,18 @@ def test_two_steps_then_a_third_after_a_resume(name, data, tmp_path):
     assert steps == [1, 2, 3]
 
 
-def test_frozen_encoders_stay_as_they_are_in_backbone(data, tmp_path):
-    recipe = build("backbone", TINY["backbone"], data, seed=1)
-    before = recipe.modules["pose2d_encoder"].body.out.weight.clone()
-    Trainer(recipe, Options(out=tmp_path, steps=2, warmup_steps=1)).run()
-    assert torch.equal(before, recipe.modules["pose2d_encoder"].body.out.weight)
-
-
 def test_a_run_is_neither_overwritten_nor_mistaken(data, tmp_path):
     Trainer(build("track", TINY["track"], data, seed=1), Options(out=tmp_path, steps=1)).run()
     with pytest.raises(TrainingError, match="--resume"):
         Trainer(build("track", TINY["track"], data, seed=1), Options(out=tmp_path, steps=2))
     with pytest.raises(TrainingError, match=r"other network|data_scale"):
-        Trainer(build("lift", TINY["lift"], data, seed=1), Options(out=tmp_path, steps=2, resume=True))
-
-
-def test_lift_weights_start_a_backbone(data, tmp_path):
-    lifted = build("lift", TINY["lift"], data, seed=3)
-    Trainer(lifted, Options(out=tmp_path / "lift", steps=1)).run()
-    options = Options(out=tmp_path / "backbone", steps=1, init_from=str(tmp_path / "lift"))
-    trainer = Trainer(build("backbone", TINY["backbone"], data, seed=1), options)
-    ema = checkpoint.read(tmp_path / "lift" / checkpoint.LAST, "ema")
-    assert torch.equal(trainer.modules["mlp_decoder"].out.weight, ema["mlp_decoder.out.weight"])
-    assert "lift, 1 steps" in trainer.recipe.header["started_from"]
+        Trainer(build("align", TINY["align"], data, seed=1), Options(out=tmp_path, steps=2, resume=True))
 
 
 def test_unknown_keys_are_refused_with_the_nearest_name(data, tmp_path):
     with pytest.raises(TrainingError, match="did you mean batch"):
-        build("lift", {"bach": 3}, data, seed=1)
-    with pytest.raises(TrainingError, match="lift, temporal, backbone, track"):
+        build("align", {"bach": 3}, data, seed=1)
+    with pytest.raises(TrainingError, match="backbone, align, decode, temporal, track"):
         build("nothing", {}, data, seed=1)
     bad = tmp_path / "bad.toml"
     bad.write_text("[lop]\nlr = 1")
@@ -89,15 +75,14 @@ def test_missing_material_is_one_clear_line(tmp_path):
     with pytest.raises(TrainingError, match="posecast synth"):
         build("track", {}, Data(tmp_path, tmp_path), seed=1)
     with pytest.raises(TrainingError, match="no mocap files"):
-        build("lift", {}, Data(tmp_path, tmp_path), seed=1)
+        build("align", {}, Data(tmp_path, tmp_path), seed=1)
 
 
-@pytest.mark.parametrize("name", list(TINY))
-def test_shipped_configurations_are_valid(name):
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.toml")), ids=lambda file: file.stem)
+def test_shipped_configurations_are_valid(file):
     import importlib
-    from pathlib import Path
 
-    tables = read_toml(Path(__file__).parents[3] / "configs" / "train" / f"{name}.toml")
+    name, tables = file.stem.split("_")[0], read_toml(file)
     typed(Options, {**tables["loop"], "out": Path("x")}, name)
     typed(importlib.import_module(f"training.recipes.{name}").Settings, tables["recipe"], name)
 
