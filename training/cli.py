@@ -32,7 +32,7 @@ class Refused(typer.BadParameter):
 
 @train.command()
 def train_command(
-    name: Annotated[str, typer.Argument(help="lift, temporal, backbone or track.")],
+    name: Annotated[str, typer.Argument(help="backbone, align, decode, temporal or track.")],
     config: Annotated[Path | None, typer.Option(help="Settings; default configs/train/NAME.toml.")] = None,
     data: DataOption = Path("data"),
     mocap: MocapOption = Path("data/mocap"),

@@ -12,6 +12,7 @@ import copy
 import csv
 import json
 import math
+import platform
 import signal
 import threading
 import time
@@ -257,6 +258,7 @@ class Trainer:
             "figures": self.figures,
             "options": {key: str(value) for key, value in asdict(self.options).items()},
             "settings": asdict(self.recipe.settings),
+            "hardware": _hardware(self.device, self.options.threads),
         }
         checkpoint.save(self.options.out / checkpoint.LAST, self.modules, self.average.modules, self.optimiser, header)
 
@@ -279,6 +281,15 @@ def _bar(name: str) -> Progress:
         "{task.fields[figures]}",
         console=console, refresh_per_second=1, disable=not console.is_terminal,
     )  # fmt: skip
+
+
+def _hardware(device: torch.device, threads: int) -> str:
+    """What trains, for the card."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{threads} thread(s) of {name}"
 
 
 @contextmanager

@@ -129,9 +129,9 @@ def test_the_report_keeps_other_sections_and_refuses_a_broken_file(tmp_path):
     report.write_report(page, [_result(), _result("lift")], "posecast eval SUITE")
     report.write_report(page, [_result(value=60.0)], "posecast eval SUITE --limit 3")
     text = page.read_text()
-    assert "| posecast | 60.0 | - |" in text and "| posecast | 50.0 | - |" in text
+    assert "| posecast | 60 | - |" in text and "| posecast | 50 | - |" in text
     assert text.index("(`photos`)") < text.index("(`lift`)") and "`posecast eval lift`" in text
-    assert "| PCK@0.2 upright, % | ≥ 75 | 60.0 |" in text
+    assert "| PCK@0.2 upright, % | ≥ 75 | 60 |" in text
     page.write_text(text.replace("<!-- end of lift -->\n", ""))
     with pytest.raises(TrainingError, match="markers of lift"):
         report.write_report(page, [_result()], "x")
