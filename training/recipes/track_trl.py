@@ -164,7 +164,12 @@ class Unlabelled:
             inside = {f"trunk.{name}": value for name, value in still.items()}
             stages = [functional_call(seen, inside, (x,)) for x in (guess, picture)]
             trunk.train(was_training)
-        return torch.stack([trl.mean_square(a, b) for a, b in zip(*stages, strict=True)]).sum()
+        # An encoder that still learns has no fixed scale: differences count as shares of the label's own features.
+        scales = [1.0 if self.imagenet is not None else b.detach().float().square().mean() for b in stages[1]]
+        return sum(
+            (trl.mean_square(a, b) / scale for a, b, scale in zip(*stages, scales, strict=True)),
+            start=torch.zeros((), device=picture.device),
+        )
 
     @torch.no_grad()
     def validate(self, modules: nn.ModuleDict) -> dict[str, float]:

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from models.stn import STN
 from models.trl import Decoder, Encoder, ResNet, compose
 from training import checkpoint, flights, trl
+from training.datasets import normalise_picture
 from training.errors import TrainingError
 from training.loop import Options, Trainer
 from training.recipes import build
@@ -233,19 +234,20 @@ def test_videos_with_and_without_truth(tmp_path):
         flights.read_clips(tmp_path, 64, "median", 0.01)
 
 
-def test_eight_frames_are_explained_better_and_better():
+def test_eight_frames_are_explained_by_more_than_their_background():
     torch.manual_seed(0)
-    recipe = build("track", TINY, NOWHERE, seed=1)
+    recipe = build("track", TINY | {"side": 32, "width": 8}, NOWHERE, seed=1)
     batch = recipe.flights.make(0, 2, contrast=False)
+    picture = normalise_picture(batch.picture.flatten(0, 1))
+    empty = normalise_picture(batch.background).repeat_interleave(4, 0)
+    background_alone = float(trl.mean_square(trl.matched(empty, picture), picture))
     optimiser = torch.optim.Adam(recipe.modules.parameters(), lr=2e-3)
-    losses = []
-    for _ in range(30):
+    for _ in range(80):
         parts = recipe.losses(batch, 0.0)
         optimiser.zero_grad()
         parts["loss"].backward()
         optimiser.step()
-        losses.append(float(parts["colour"].detach()))
-    assert np.mean(losses[-5:]) < 0.8 * losses[0], (losses[0], losses[-5:])
+    assert float(parts["colour"].detach()) < 0.75 * background_alone
 
 
 def test_the_stages_follow_one_another_and_resume(tmp_path):
