@@ -14,11 +14,12 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from training.synth import flight, mass, water
+from training.synth import aim, mass, water
 from training.synth.board import Board, Shape, contact, ringing, take_off
 from training.synth.code import DiveCode, DiveError
 from training.synth.flight import GRAVITY_M_S2, Attempt, Flight
 from training.synth.plan import Plan, random_plan
+from training.synth.shape import Throw
 
 __all__ = ["GRAVITY_M_S2", "Dive", "DiveCode", "DiveError", "Plan", "random_dive", "random_plan", "simulate"]
 
@@ -38,7 +39,7 @@ class Dive:
     `centre_world_m` [T, 3]; `phase` [T] stand, crouch (armstands: armstand), push, flight, entry or under;
     `board_tip_m` [T] height of the board's tip; `events_s` take_off, apex, splash (fingertips or toes), entry (wrists
     or ankles touch the water), under (everything below it); `momentum` [3] angular momentum in flight per unit of
-    mass, m2/s; `throw` [3] how the arms made the twist; `plan` what was attempted.
+    mass, m2/s; `throw` how the arms made the twist; `plan` what was attempted.
     """
 
     rate_hz: float
@@ -51,7 +52,7 @@ class Dive:
     board_tip_m: Array
     events_s: dict[str, float]
     momentum: Array
-    throw: Array
+    throw: Throw
     plan: Plan
 
     @classmethod
@@ -86,7 +87,7 @@ def simulate(plan: Plan, shape: Shape, rate_hz: float = 50.0) -> Dive:
     body = mass.points(plan.female)
     off = take_off(plan, shape, body)
     attempt = Attempt(plan, shape, body, off)
-    momentum, throw = flight.solved(attempt)
+    momentum, throw = aim.solved(attempt)
     board = contact(plan, shape, body, off, momentum, step)
     flown = attempt.fly(momentum, throw, step)
     return _joined(plan, body, board, flown, throw, rate_hz, every)
@@ -112,7 +113,7 @@ def _first_below(height: Array, level: float, times: Array) -> tuple[int, float]
 
 
 def _joined(
-    plan: Plan, body: mass.Points, board: Board, flown: Flight, throw: Array, rate_hz: float, every: int
+    plan: Plan, body: mass.Points, board: Board, flown: Flight, throw: Throw, rate_hz: float, every: int
 ) -> Dive:
     step = 1 / (rate_hz * every)
     level = -plan.height_m

@@ -15,21 +15,12 @@ import numpy.typing as npt
 
 from training.synth import mass, shape
 from training.synth.board import Shape, TakeOff
-from training.synth.code import DiveError
 from training.synth.plan import Plan
 
 Array = npt.NDArray[Any]
 
 GRAVITY_M_S2: Final = 9.81
 SEARCH_STEP_S: Final = 0.016
-MOST_MOMENTUM: Final = 1.6
-"""Angular momentum per unit of mass, m2/s, that no diver exceeds (about 100 kg m2/s at 65 kg)."""
-_FIRST: Final = (0.0, 0.2, 0.4, 0.6, 0.85, 1.1)
-_WEIGHTS: Final = np.array([0.5, 1.0, 3.0])
-_SIZES: Final = np.array([0.12, 0.25, 0.25, 0.06])
-"""How far a search step may go: angular momentum, sideways share of the throws, time of the second."""
-MOST_TILT: Final = 1.25
-"""How far through the side an arm can go; 1 is the frontal plane."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +91,13 @@ def _quaternion(turn: Array) -> tuple[float, float, float, float]:
     return w, x, y, z
 
 
+def rate_of(values: Array, step_s: float) -> Array:
+    """Rate of change of `values` [T, ...]: fourth order inside, second order at the two outermost on each side."""
+    rates = np.gradient(values, step_s, axis=0, edge_order=2)
+    rates[2:-2] = (8 * (values[3:-1] - values[1:-3]) - (values[4:] - values[:-4])) / (12 * step_s)
+    return np.asarray(rates)
+
+
 def matrices(quaternions: Array) -> Array:
     """Rotation matrices [T, 3, 3] of unit quaternions [T, 4]."""
     w, x, y, z = quaternions.T
@@ -144,148 +142,47 @@ class Attempt:
         up = plan.speed_up_m_s
         self.flight_s = float((up + np.sqrt(up * up + 2 * GRAVITY_M_S2 * drop)) / GRAVITY_M_S2)
 
-    def bodies(self, momentum: float, tilt: Array, half_times: Array) -> tuple[Array, Array, Array, Array]:
+    def bodies(self, momentum: float, throw: shape.Throw, half_times: Array) -> tuple[Array, Array, Array, Array]:
         """Angles, joints about the centre of gravity (body axes), inertia and limbs' share at `half_times` [M]."""
         rates = self.off.rates(momentum)[1:-1]
-        angles = shape.angles(self.plan, self.off.angles, rates, half_times, self.flight_s, tilt)
+        angles = shape.angles(self.plan, self.off.angles, rates, half_times, self.flight_s, throw)
         joints = self.shape(angles)
         joints = joints - self.body.centre(joints)[:, None]
         points = self.body.from_joints @ joints
-        speed = np.gradient(points, half_times[1] - half_times[0], axis=0, edge_order=2)
+        speed = rate_of(points, half_times[1] - half_times[0])
         return angles, joints, self.body.inertia(points), self.body.angular_momentum(points, speed)
 
-    def ends(self, momentum: float, tilt: Array) -> Array:
-        """Somersault angle, twist angle and sideways lean at the end of the flight, radians, to search with."""
-        count = int(np.ceil(self.flight_s / SEARCH_STEP_S))
-        half_times = np.linspace(0, self.flight_s, 2 * count + 1)
-        _, _, inertia, own = self.bodies(momentum, tilt, half_times)
-        turns = matrices(attitudes(inertia, own, self.off.turn, momentum, self.flight_s / count))
-        somersault, twist = rolling(turns)
-        start = np.arctan2(self.off.turn[0, 2], self.off.turn[2, 2])
-        if not self.plan.code.half_twists:
-            return np.array([somersault[-1] - start, 0.0, 0.0])
-        # A twist is judged when the arms have ended it; what follows would only magnify what is left of the tilt.
-        at = min(count, round((float(tilt[2]) + shape.THROW_S / self.flight_s) * count))
-        side = np.sign(turns[at, 1, 0])
-        rate = (momentum - side * own[::2, 0]) / inertia[::2, 0, 0]
-        rest = float(np.trapezoid(rate[at:], half_times[::2][at:]))
-        return np.array([somersault[at] - start + rest, twist[at] - twist[0], turns[at, 1, 2]])
+    def turns(
+        self,
+        momentum: float,
+        throw: shape.Throw,
+        until_s: float,
+        from_s: float = 0.0,
+        start: Array | None = None,
+        step_s: float = SEARCH_STEP_S,
+    ) -> tuple[Array, Array]:
+        """Times [T] in steps of `step_s`, attitudes [T, 3, 3]; from `start` [3, 3] at `from_s` or the take-off."""
+        count = int(np.ceil((until_s - from_s) / step_s))
+        half_times = np.linspace(from_s, until_s, 2 * count + 1)
+        _, _, inertia, own = self.bodies(momentum, throw, half_times)
+        start = self.off.turn if start is None else start
+        return half_times[::2], matrices(attitudes(inertia, own, start, momentum, (until_s - from_s) / count))
 
-    def twisted(self, momentum: float, tilt: float) -> Array:
-        """Twist angle [T] over the flight when nothing ends the twist."""
-        count = int(np.ceil(self.flight_s / SEARCH_STEP_S))
-        half_times = np.linspace(0, self.flight_s, 2 * count + 1)
-        _, _, inertia, own = self.bodies(momentum, np.array([tilt, 0.5, 2.0]), half_times)
-        turns = matrices(attitudes(inertia, own, self.off.turn, momentum, self.flight_s / count))
-        twist = rolling(turns)[1]
-        return np.asarray(twist - twist[0])
+    def planar(self, momentum: float, throw: shape.Throw, side: float, from_s: float = 0.0) -> float:
+        """Somersault angle from `from_s` to the end of the flight when the body does not tilt; `side` is +1 when the
+        left side of the body looks along y, else -1.
+        """
+        times = np.linspace(from_s, self.flight_s, max(8, int((self.flight_s - from_s) / SEARCH_STEP_S)))
+        _, _, inertia, own = self.bodies(momentum, throw, times)
+        return float(np.trapezoid((momentum - side * own[:, 0]) / inertia[:, 0, 0], times))
 
-    def arrives(self, momentum: float, tilt: Array, wanted: Array) -> bool:
-        """Whether the entry is near `wanted` [2] (somersault, twist still to turn): 20, 50 and 20 degrees of lean."""
-        turns = self.fly(momentum, tilt, SEARCH_STEP_S / 2, 0.0).turn
-        somersault, twist = rolling(turns)
-        start = np.arctan2(self.off.turn[0, 2], self.off.turn[2, 2])
-        near = abs(somersault[-1] - start - wanted[0]) < 0.35 and abs(twist[-1] - twist[0] - wanted[1]) < 0.9
-        return bool(near and abs(turns[-1, 1, 2]) < 0.35)
-
-    def planar(self, turn: float, tilt: Array) -> float:
-        """Angular momentum that would turn the body by `turn` if nothing tilted."""
-        half_times = np.linspace(0, self.flight_s, 120)
-        sign = np.sign(self.off.turn[1, 0])
-
-        def turned(momentum: float) -> float:
-            _, _, inertia, own = self.bodies(momentum, tilt, half_times)
-            rate = (momentum - sign * own[:, 0]) / inertia[:, 0, 0]
-            return float(np.trapezoid(rate, half_times))
-
-        still, moved = turned(0.0), turned(0.5)
-        return 0.5 * (turn - still) / (moved - still)
-
-    def fly(self, momentum: float, tilt: Array, step_s: float, more_s: float = 0.15) -> Flight:
+    def fly(self, momentum: float, throw: shape.Throw, step_s: float, more_s: float = 0.15) -> Flight:
         """The flight in steps of `step_s`, `more_s` longer than planned."""
         count = int(np.ceil((self.flight_s + more_s) / step_s))
         half_times = np.arange(2 * count + 1) * (step_s / 2)
-        angles, joints, inertia, own = self.bodies(momentum, tilt, half_times)
+        angles, joints, inertia, own = self.bodies(momentum, throw, half_times)
         turns = matrices(attitudes(inertia, own, self.off.turn, momentum, step_s))
         times = half_times[::2]
         centre = free_fall(self.centre, self.velocity, times)
         world = centre[:, None] + joints[::2] @ np.swapaxes(turns, -1, -2)
         return Flight(times, turns, world, centre, angles[::2], momentum, self.velocity)
-
-
-def wanted_turn(plan: Plan, start: Array) -> float:
-    """Angle about y still to turn from the attitude `start` [3, 3] to the entry, radians."""
-    stood = np.pi if plan.code.armstand else 0.0
-    lean = float(np.arctan2(start[0, 2], start[2, 2])) - stood
-    lean = float((lean + np.pi) % (2 * np.pi) - np.pi)
-    sign = 1.0 if plan.code.turns_outward else -1.0
-    return sign * (np.pi * plan.code.half_somersaults - plan.short_rad) - lean
-
-
-def solved(attempt: Attempt) -> tuple[float, Array]:
-    """Angular momentum and throw [3] that bring the diver into the water as planned. Raises DiveError if none does."""
-    plan = attempt.plan
-    turn = wanted_turn(plan, attempt.off.turn)
-    throw = np.array([0.5, 0.5, shape.untwisted_at(plan)])
-    if not plan.code.half_twists:
-        return _somersault(attempt, turn, throw), throw
-    momentum = attempt.planar(turn, throw)
-    for start in _starts(attempt, momentum, throw[2]):
-        sign = float(np.sign(attempt.ends(momentum, start)[1])) or 1.0
-        wanted = np.array([turn, sign * np.pi * plan.code.half_twists, 0.0])
-        found, _ = _newton(attempt, wanted, np.array([momentum, *start]))
-        if abs(found[0]) < MOST_MOMENTUM and attempt.arrives(found[0], found[1:], wanted):
-            return float(found[0]), found[1:]
-    raise DiveError(f"dive {plan.code} from {plan.height_m:g} m: no throw of the arms makes this twist in the time")
-
-
-def _starts(attempt: Attempt, momentum: float, usual: float) -> list[Array]:
-    """Throws [3] to search from: for some tilts, the twist is ended when it has come around."""
-    latest = 0.78 if usual > 0.7 else 0.62
-    found = []
-    for tilt in _FIRST:
-        twist = np.abs(attempt.twisted(momentum, tilt))
-        reached = np.flatnonzero(twist > np.pi * attempt.plan.code.half_twists - 0.5)
-        share = reached[0] / len(twist) - 0.5 * shape.THROW_S / attempt.flight_s if len(reached) else 1.0
-        found.append((abs(share - usual), np.array([tilt, 0.8 * tilt + 0.1, float(np.clip(share, 0.36, latest))])))
-    return [start for _, start in sorted(found, key=lambda pair: pair[0])[:3]]
-
-
-def _somersault(attempt: Attempt, turn: float, tilt: Array) -> float:
-    """Secant search for the angular momentum that turns the body by `turn`."""
-    first = 0.0
-    first_miss = attempt.ends(first, tilt)[0] - turn
-    second = float(np.sign(turn)) * 0.06 * abs(turn)
-    for _ in range(14):
-        miss = attempt.ends(second, tilt)[0] - turn
-        if abs(miss) < 0.01 or miss == first_miss:
-            break
-        step = -miss * (second - first) / (miss - first_miss)
-        first, first_miss = second, miss
-        second += float(np.clip(step, -0.35, 0.35))
-    if abs(miss) > 0.1 or abs(second) > MOST_MOMENTUM:
-        raise DiveError(f"dive {attempt.plan.code} from {attempt.plan.height_m:g} m: no take-off turns so fast here")
-    return second
-
-
-def _newton(attempt: Attempt, wanted: Array, guess: Array) -> tuple[Array, Array]:
-    """Damped Gauss-Newton from `guess` [4] (momentum, throw): the best found and what it misses [3]."""
-    miss = attempt.ends(guess[0], guess[1:]) - wanted
-    for _ in range(10):
-        if np.abs(_WEIGHTS * miss).max() < 0.02:
-            break
-        columns = []
-        for k, size in enumerate(_SIZES):
-            moved = guess.copy()
-            moved[k] += 0.02 * size
-            columns.append((attempt.ends(moved[0], moved[1:]) - wanted - miss) / 0.02)
-        step = _SIZES * np.clip(
-            -np.linalg.lstsq(_WEIGHTS[:, None] * np.stack(columns, -1), _WEIGHTS * miss, rcond=0.02)[0], -1, 1
-        )
-        for shrink in (1.0, 0.5, 0.2):
-            moved = np.clip(guess + shrink * step, [-9, -0.3, -0.3, 0.34], [9, MOST_TILT, MOST_TILT, 0.8])
-            found = attempt.ends(moved[0], moved[1:]) - wanted
-            if np.linalg.norm(_WEIGHTS * found) < np.linalg.norm(_WEIGHTS * miss):
-                break
-        guess, miss = moved, found
-    return guess, miss

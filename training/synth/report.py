@@ -80,6 +80,7 @@ def of(dive: Dive) -> dict[str, Any]:
     entry = dive.joints_world_m[int(np.flatnonzero(air)[-1])]
     hands, feet = (entry[13] + entry[16]) / 2, (entry[3] + entry[6]) / 2
     line = (feet - hands) if code.head_first else (hands * 0 + (entry[11] + entry[14]) / 2 - feet)
+    somersault, twist = float(turned.somersault_turns[air][-1]), float(turned.twist_turns[air][-1])
     found = {
         "code": str(code), "group": code.group, "position": _CLASSES[code.position], "head_first": code.head_first,
         "take_off_s": events["take_off"], "entry_s": events["entry"], "splash_s": events["splash"],
@@ -90,8 +91,8 @@ def of(dive: Dive) -> dict[str, Any]:
         "rise_m": float(plan.speed_up_m_s**2 / (2 * GRAVITY_M_S2)),
         "landing_distance_m": float(start[0] + plan.speed_out_m_s * flight_s),
         "entry_speed_m_s": float(np.hypot(plan.speed_out_m_s, plan.speed_up_m_s - GRAVITY_M_S2 * flight_s)),
-        "somersaults": code.half_somersaults / 2, "twists": code.half_twists / 2,
-        "twist_turned": float(turned.twist_turns[air][-1]),
+        "somersaults": float(np.round(2 * abs(somersault)) / 2), "somersault_turned": somersault,
+        "twists": float(np.round(2 * abs(twist)) / 2), "twist_turned": twist,
         "peak_somersault_deg_s": float(np.abs(turned.somersault_deg_s[air]).max()),
         "peak_twist_deg_s": float(np.abs(turned.twist_deg_s[air]).max()),
         "mean_somersault_deg_s": float(np.ptp(turned.somersault_turns[air]) * 360 / flight_s),

@@ -1,20 +1,21 @@
 """What the diver does in the air: when which joint moves where, from the take-off to the entry.
 
-A twist is made by arms alone. One arm is lowered through the side while the other comes down in front: the body tilts
-the other way, and a tilted somersault twists. The arms are raised again, one through the side, when the body has come
-around: the same arm after whole twists, the other one after half twists. How far to the side decides how much tilt
+A twist is made by arms alone. One arm is lowered through the side while the other comes down in front or stays up: the
+body tilts the other way, and a tilted somersault twists. To end it the arms open wide, which slows the twist, then one
+goes up and the other down, and they come together in front. How far they go decides how much tilt
 (M. R. Yeadon, "The biomechanics of twisting somersaults", J. Sports Sciences 11, 1993).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from training.synth.board import fading, smooth
+from training.synth.code import DiveCode
 from training.synth.plan import Plan
 from training.synth.poses import ANGLES, ARM, COLUMN, KEY_POSES, vector
 
@@ -22,10 +23,20 @@ Array = npt.NDArray[Any]
 
 THROW_S: Final = 0.24
 """Time in which an arm is thrown up or down."""
-SWAP_S: Final = 0.16
-"""Time before the second throw in which the arms are put where it starts."""
-THROW_FROM: Final = 0.13
-"""Share of the flight at which the first throw starts."""
+WRAP_S: Final = 0.14
+"""Time in which straight arms are wrapped round the chest or stretched again."""
+WIDE_S, WHEEL_S, WHEEL_DEG = 0.12, 0.2, 75.0
+"""Times in which the arms are opened wide and then turned like a wheel at the end of a twist, and how far."""
+JOIN_S: Final = 0.2
+"""Time in which both arms come to the same place after the second throw."""
+TOP_DEG, LOW_DEG, SIDE_DEG = 172.0, 15.0, 85.0
+"""An arm up, an arm down, and the plane between in which it is thrown (0 forward, 90 the frontal plane)."""
+SIDE_BEND_RAD: Final = np.deg2rad(20)
+"""Sideways bend of the trunk at the second throw for a share of 1."""
+WRAPPED_DEG: Final = {"arm_raise": 38, "arm_plane": -22, "elbow": 115, "arm_turn": -40}
+OVER_DEG: Final = (("arm_raise", 38, 172), ("arm_plane", -22, 60), ("elbow", 115, 95), ("arm_turn", -40, 50))
+"""Arms while the body twists: round the chest; for much tilt one stays up, bent over the head."""
+
 SETTLE_S: Final = 0.16
 """Time in which the rates of the take-off have died out."""
 
@@ -40,9 +51,14 @@ POSES: Final = {
         "hip_flex": 130, "knee": 2, "trunk_flex": 60, "neck_flex": 25, "arm_raise": 62, "arm_plane": 8, "elbow": 20,
         "plantar": 60,
     }),
+    "dished": vector({"arm_raise": 140, "hip_flex": 22, "trunk_flex": 12, "plantar": 60}),
+    "dished_down": vector({"arm_raise": 40, "hip_flex": 22, "trunk_flex": 12, "plantar": 60}),
     "long": vector({"arm_raise": 20, "arm_plane": 55, "plantar": 60, "trunk_flex": -6}),
     "feet_entry": vector({"arm_raise": 6, "arm_plane": 75, "plantar": 60}),
 }  # fmt: skip
+_ARMS: Final = tuple(COLUMN[f"{side}_{name}"] for side in ("left", "right") for name in ARM)
+_PLANES: Final = (COLUMN["left_arm_plane"], COLUMN["right_arm_plane"])
+_REST: Final = tuple(column for column in range(len(ANGLES)) if column not in _ARMS)
 _COMPACT: Final = {"B": "tight_pike", "C": "tight_tuck", "D": "tight_pike"}
 
 
@@ -54,6 +70,19 @@ class Move:
     end_s: float
     columns: tuple[int, ...]
     target: tuple[float, ...]
+
+
+class Throw(NamedTuple):
+    """How arms make and end a twist: `size` of the first throw (up to 1 one arm goes down through the side and the
+    other in front, up to 2 the other stays up); share of the flight `until` the arms open wide; how far the arm of the
+    first throw then goes up and the other down (`back`, -1 to 1; up to 2 the
+    other comes from above); how far the trunk bends sideways then (`side`).
+    """
+
+    size: float = 0.0
+    until: float = 0.5
+    back: float = 0.0
+    side: float = 0.0
 
 
 def _arm(side: str, **angles_deg: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -72,8 +101,8 @@ class Script:
         """A small difference, normally distributed; none without a seed."""
         return float(self.rng.normal(0, spread)) if self.rng else 0.0
 
-    def pose(self, start: float, end: float, name: str) -> None:
-        """All joints to a pose between two shares of the flight, both sides alike."""
+    def pose(self, start: float, end: float, name: str, joints: str = "all") -> None:
+        """`joints` (all, arms, their planes or rest) to a pose between two shares of the flight, both sides alike."""
         target = POSES[name].copy()
         if name not in ("entry", "ready"):
             for column in ("trunk_flex", "neck_flex", "hip_flex", "knee", "arm_raise", "elbow"):
@@ -81,18 +110,24 @@ class Script:
                 for key in (column, f"left_{column}", f"right_{column}"):
                     if key in COLUMN:
                         target[COLUMN[key]] += shift
+        columns = {"all": (*_ARMS, *_REST), "arms": _ARMS, "rest": _REST, "planes": _PLANES}[joints]
         self.moves.append(
-            Move(start * self.flight_s, end * self.flight_s, tuple(range(len(ANGLES))), tuple(target.tolist()))
+            Move(start * self.flight_s, end * self.flight_s, columns, tuple(target[list(columns)].tolist()))
         )
 
     def arm(self, start_s: float, end_s: float, side: str, **angles_deg: float) -> None:
         """Angles of one arm, degrees."""
         self.moves.append(Move(start_s, end_s, *_arm(side, **angles_deg)))
 
-    def wheel(self, start_s: float, down: str, up: str) -> None:
-        """One arm down and the other up at the same time, as far to the side as they were set."""
-        self.arm(start_s, start_s + THROW_S, down, arm_raise=15)
-        self.arm(start_s, start_s + THROW_S, up, arm_raise=172)
+    def both(self, start_s: float, end_s: float, aside: str, share: float, raise_deg: float, other_deg: float) -> None:
+        """Straight arms to two heights, one in front, `aside` by `share` of the way to the frontal plane."""
+        self.arm(start_s, end_s, aside, arm_raise=raise_deg, arm_plane=SIDE_DEG * share, elbow=0, arm_turn=0)
+        self.arm(start_s, end_s, opposite(aside), arm_raise=other_deg, arm_plane=0, elbow=0, arm_turn=0)
+
+
+def opposite(side: str) -> str:
+    """The other of left and right."""
+    return "right" if side == "left" else "left"
 
 
 def _somersaulting(script: Script) -> None:
@@ -115,67 +150,77 @@ def _somersaulting(script: Script) -> None:
     script.pose(max(opened + shift, 0.84), 0.96, last)
 
 
-def untwisted_at(plan: Plan) -> float:
-    """Share of the flight at which the twist ends."""
-    if plan.code.position == "A" or plan.code.half_somersaults - plan.code.armstand < 2:
-        return 0.74
-    return 0.44 + 0.03 * min(plan.code.half_twists, 6)
+def settled_after(flight_s: float) -> float:
+    """Share of the flight from the start of the second throw until both sides of the body are alike again."""
+    return (WIDE_S + WHEEL_S + JOIN_S) / flight_s
 
 
-def _twisting(script: Script, tilt: float, untilt: float, until: float) -> None:
+def _twisting(script: Script, throw: Throw) -> None:
     plan, whole = script.plan, script.flight_s
-    first, second = ("left", "right") if plan.left_first else ("right", "left")
-    start, end = THROW_FROM * whole, until * whole
-    script.pose(0.0, THROW_FROM, "ready")
-    # One arm comes down in front before the throw; both then go round like a wheel.
-    both = {COLUMN[f"{side}_{name}"] for side in ("left", "right") for name in ARM}
-    script.moves[0] = _without(script.moves[0], both)
-    script.arm(0.0, start, first, arm_raise=172, arm_plane=90 * tilt, elbow=0)
-    script.arm(0.0, start, second, arm_raise=15, arm_plane=90 * tilt, elbow=0)
-    script.wheel(start, first, second)
-    _bent(script, start + THROW_S, end - SWAP_S, down=first, up=second)
-    if until >= 1:
+    first = "left" if plan.left_first else "right"
+    aside, kept = min(throw.size, 1.0), max(throw.size - 1.0, 0.0)
+    begin = thrown_at(plan)
+    start, end = begin * whole, throw.until * whole
+    script.pose(0.0, begin, "ready", "rest")
+    script.both(0.0, start, first, aside, TOP_DEG, TOP_DEG)
+    script.both(start, start + THROW_S, first, aside, LOW_DEG, LOW_DEG + kept * (TOP_DEG - LOW_DEG))
+    over = {name: low + kept * (high - low) for name, low, high in OVER_DEG}
+    script.arm(start + THROW_S, start + THROW_S + WRAP_S, first, **WRAPPED_DEG)
+    script.arm(start + THROW_S, start + THROW_S + WRAP_S, opposite(first), **over)
+    if throw.until >= 1:
         return
-    if plan.code.half_twists % 2:
-        # After half a twist the same way round rights the body: the arms change places in front of it.
-        script.arm(end - SWAP_S, end - 0.02, first, arm_raise=172, arm_plane=90 * untilt, elbow=0, arm_turn=0)
-        script.arm(end - SWAP_S, end - 0.02, second, arm_raise=15, arm_plane=90 * untilt, elbow=0, arm_turn=0)
-        script.wheel(end, first, second)
-    else:
-        script.arm(end - SWAP_S, end - 0.02, first, arm_plane=90 * untilt, elbow=0, arm_turn=0)
-        script.arm(end - SWAP_S, end - 0.02, second, arm_plane=90 * untilt, elbow=0, arm_turn=0)
-        script.wheel(end, second, first)
-    done = until + THROW_S / whole
-    last = "entry" if plan.code.head_first else "feet_entry"
-    if plan.code.position != "A" and plan.code.half_somersaults - plan.code.armstand >= 2:
-        script.pose(done, done + 0.1, _COMPACT[plan.code.position])
-        script.pose(max(done + 0.11, 0.78), 0.9, "layout_arms_up" if plan.code.head_first else "layout")
-        script.pose(0.9, 0.98, last)
-    else:
-        script.pose(done, 0.97, last)
+    # Both arms wide, so that the twist is slow while one goes up and the other down.
+    turned, high = float(np.clip(throw.back, -1, 1)), float(np.clip(throw.back - 1, 0, 1))
+    for side, sign, stays in ((first, 1.0, 0.0), (opposite(first), -1.0, high)):
+        script.arm(
+            end - WRAP_S, end, side, arm_raise=60 + stays * (TOP_DEG - 60), arm_plane=stays * SIDE_DEG, elbow=0,
+            arm_turn=0,
+        )  # fmt: skip
+        script.arm(end, end + WIDE_S, side, arm_raise=90, arm_plane=SIDE_DEG)
+        script.arm(end + WIDE_S, end + WIDE_S + WHEEL_S, side, arm_raise=90 + sign * WHEEL_DEG * turned)
+    sideways = (COLUMN["trunk_side"],)
+    script.moves.append(Move(end - WRAP_S, end + 0.04, sideways, (SIDE_BEND_RAD * throw.side,)))
+    _after_twist(script, throw.until)
 
 
-def _bent(script: Script, start: float, end: float, down: str, up: str) -> None:
-    """Arms close to the body while it twists: one across the chest, one bent over the head."""
-    length = min(0.12, max(0.04, end - start))
-    script.arm(start, start + length, down, arm_raise=38, arm_plane=-22, elbow=110, arm_turn=-40)
-    script.arm(start, start + length, up, arm_plane=60, elbow=95, arm_turn=50)
-    if script.plan.code.half_twists % 2 == 0:
-        script.arm(end - 0.02, end, down, arm_raise=15)
+def _after_twist(script: Script, until: float) -> None:
+    code = script.plan.code
+    # A straight body that is not quite in its plane twists ever more; a slightly bent one does not.
+    last, opened = ("entry", "dished") if code.head_first else ("feet_entry", "dished_down")
+    next_pose = _COMPACT[code.position] if bends(code) else opened
+    settled = until + settled_after(script.flight_s)
+    script.pose(until + WIDE_S / script.flight_s, settled, next_pose, "rest")
+    # The arms come together in front: to return through the side would undo the throw.
+    closing = settled - JOIN_S / script.flight_s
+    script.pose(closing, closing + 0.35 * JOIN_S / script.flight_s, next_pose, "planes")
+    script.pose(closing + 0.3 * JOIN_S / script.flight_s, settled, next_pose, "arms")
+    if bends(code):
+        opening = max(settled, 0.74)
+        script.pose(opening, max(opening + 0.15, 0.9), opened)
+    script.pose(0.9, 1.0, last)
 
 
-def _without(move: Move, columns: set[int]) -> Move:
-    kept = [(c, t) for c, t in zip(move.columns, move.target, strict=True) if c not in columns]
-    return Move(move.start_s, move.end_s, tuple(c for c, _ in kept), tuple(t for _, t in kept))
+def untwisted_at(plan: Plan) -> tuple[float, float]:
+    """Share of the flight at which the end of the twist usually begins, and at the latest."""
+    return (0.42, 0.47) if bends(plan.code) else (0.52, 0.6)
 
 
-def angles(plan: Plan, first: Array, rates: Array, times: Array, flight_s: float, throw: Array) -> Array:
-    """Angles [T, A] at `times` after the take-off pose `first` [A] with `rates` [A]; `throw` [3]: how far through
-    the side an arm goes at the start and the end of the twist (1 fully), and the share of the flight of the end.
-    """
+def thrown_at(plan: Plan) -> float:
+    """Share of the flight at which the twist is begun: early when there is much to twist."""
+    return 0.13 if plan.code.half_twists < 4 else 0.08
+
+
+def bends(code: DiveCode) -> bool:
+    """Whether a pike or tuck comes after the twist, or all of the dive is straight."""
+    halves = code.half_somersaults - code.armstand
+    return code.position != "A" and halves >= 2 and not (code.position == "D" and halves <= 3 and code.half_twists > 2)
+
+
+def angles(plan: Plan, first: Array, rates: Array, times: Array, flight_s: float, throw: Throw) -> Array:
+    """Angles [T, A] at `times` after the take-off pose `first` [A] with `rates` [A]."""
     script = Script(plan, flight_s)
     if plan.code.half_twists:
-        _twisting(script, *(float(part) for part in throw))
+        _twisting(script, throw)
     else:
         _somersaulting(script)
     at = first.copy()

@@ -15,6 +15,7 @@ DIVES = [
     ("101A", 1.0), ("103B", 1.0), ("107C", 3.0), ("107B", 10.0), ("109C", 10.0), ("113B", 3.0), ("102C", 5.0),
     ("201A", 3.0), ("205B", 3.0), ("207C", 10.0), ("301B", 1.0), ("305C", 3.0), ("307C", 10.0), ("401B", 7.5),
     ("403B", 5.0), ("407C", 10.0), ("612B", 5.0), ("626C", 10.0), ("632C", 10.0),
+    ("5152B", 3.0), ("5221D", 3.0), ("5231D", 3.0), ("6241B", 10.0), ("6243D", 10.0),
 ]  # fmt: skip
 
 
@@ -61,8 +62,8 @@ def test_nothing_jumps_at_the_take_off(dived):
     speed = np.diff(joints, axis=0) * RATE_HZ
     jump = np.linalg.norm(np.diff(speed, axis=0), axis=-1).max(1)
     # At the take-off no more than the accelerations around it.
-    assert jump.max() < 1.2
-    assert jump[3:5].max() < 3 * np.median(jump) + 0.3
+    assert jump.max() < 1.5
+    assert jump[3:5].max() < 2 * np.median(jump) + 0.3
 
 
 def test_entry_as_the_number_says(dived):
@@ -74,7 +75,8 @@ def test_entry_as_the_number_says(dived):
     turned = told.somersault_turns[entry]
     assert abs(turned) == pytest.approx(code.half_somersaults / 2, abs=0.1)
     assert bool(turned > 0) == code.turns_outward
-    assert abs(told.twist_turns[entry]) < 0.05
+    # 0.15 rad: the twist is made by the arms and comes out of the motion, nobody sets it.
+    assert abs(told.twist_turns[entry]) == pytest.approx(code.half_twists / 2, abs=0.024)
     events = [dived.events_s[name] for name in ("take_off", "apex", "splash", "entry", "under")]
     assert events == sorted(events)
 
@@ -82,6 +84,8 @@ def test_entry_as_the_number_says(dived):
 def test_report_agrees_with_the_motion(dived):
     told = report.of(dived)
     assert told["code"] == str(dived.code)
+    assert told["somersaults"] == dived.code.half_somersaults / 2
+    assert told["twists"] == dived.code.half_twists / 2
     assert told["apex_above_board_m"] == pytest.approx(
         in_flight(dived)[1].centre(in_flight(dived)[2])[:, 2].max(), abs=1e-3
     )
