@@ -121,7 +121,13 @@ DIFFUSION_DECODER: Final = Contract(
 
 TEMPORAL_FRAME: Final = Contract(
     "temporal_frame",
-    inputs=(_KEYPOINTS, Tensor("missing", ("B", J), "float32", "1 where the joint was not measured, else 0")),
+    inputs=(
+        _KEYPOINTS,
+        Tensor("missing", ("B", J), "float32", "1 where the joint was not measured, else 0"),
+        _BOX,
+        Tensor("decoded", ("B", J, 3), "float32", "joints of the per-frame decoder, as `joints`"),
+        Tensor("use_decoded", ("B",), "float32", "1 to fuse them with the keypoints, 0 to lift the keypoints alone"),
+    ),
     outputs=(Tensor("feature", ("B", FEATURE), "float32", "of this frame alone; kept by the caller for the window"),),
 )
 

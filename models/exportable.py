@@ -92,9 +92,12 @@ class TemporalFrameContract(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, keypoints: Tensor, missing: Tensor) -> Tensor:
-        """[B,17,2], [B,17] -> feature [B,256]."""
-        return self.model.encode_frame(keypoints, missing)
+    def forward(self, keypoints: Tensor, missing: Tensor, box: Tensor, decoded: Tensor, use_decoded: Tensor) -> Tensor:
+        """[B,17,2], [B,17], [B,3], [B,17,3], [B] -> feature [B,256]."""
+        nothing = torch.zeros_like(missing)
+        return self.model.fuse_frame(
+            keypoints, missing, decoded, nothing, torch.ones_like(use_decoded), use_decoded, box
+        )
 
 
 class TemporalWindowContract(nn.Module):
@@ -141,7 +144,7 @@ def example_inputs(contract: Contract, free: dict[str, int], seed: int = 0) -> d
     inputs = {}
     for tensor in contract.inputs:
         shape = [free[axis] if isinstance(axis, str) else axis for axis in tensor.shape]
-        if tensor.dtype == "float32" and tensor.name in ("seen", "missing", "confidence"):
+        if tensor.dtype == "float32" and tensor.name in ("seen", "missing", "confidence", "use_decoded"):
             inputs[tensor.name] = (torch.rand(shape, generator=generator) < 0.8).float()
         elif tensor.name == "box":  # within 20 degrees of the axis, and in front of the camera
             inputs["box"] = torch.rand(shape, generator=generator) * 0.4 + torch.tensor([-0.2, -0.2, 0.05])

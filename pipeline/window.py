@@ -5,6 +5,7 @@ faster one thinned; what was not seen is masked from attention, never invented (
 """
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,21 @@ import numpy.typing as npt
 
 from engines.contracts import FEATURE, LOOKAHEADS, WINDOW
 from engines.session import Session
+from engines.skeleton import J
 
 Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A frame as the network takes it: `keypoints` (17, 2), `missing` (17,), `box` (3,) as the contract scales them, and
+    the decoder's joints (17, 3), metres, if they are to be fused."""
+
+    keypoints: Array
+    missing: Array
+    box: Array
+    decoded: Array | None = None
+
 
 SLOWEST_HZ: Final = 35.0
 FASTEST_HZ: Final = 75.0
@@ -40,22 +54,21 @@ class Window:
         self._bridge = max(1, round(_BRIDGED_FRAMES * self._grid_hz / max(rate_hz, 1.0)))
         self._features = np.zeros((_KEPT, FEATURE), np.float32)
         self._owner = np.full(_KEPT, -1, np.int64)
-        self._last: tuple[int, Array, Array] | None = None
+        self._last: tuple[int, Measured] | None = None
         self.newest = -1
 
     def cell(self, t_media_ns: int) -> int:
         """The grid's cell that holds the time."""
         return round(t_media_ns * 1e-9 * self._grid_hz)
 
-    def push(self, t_media_ns: int, keypoints: Array | None, missing: Array | None) -> int:
-        """Take in a frame: keypoints (17, 2) as the contract scales them, missing (17,); None: nobody seen."""
+    def push(self, t_media_ns: int, measured: Measured | None) -> int:
+        """Take in a frame; None: nobody seen."""
         cell = max(self.cell(t_media_ns), self.newest)
-        if keypoints is not None and missing is not None and cell > self.newest:
-            cells, points, holes = self._bridged(cell, keypoints, missing)
-            result = self._frame_session.run({"keypoints": points, "missing": holes})
-            self._features[cells % _KEPT] = result["feature"]
+        if measured is not None and cell > self.newest:
+            cells, inputs = self._bridged(cell, measured)
+            self._features[cells % _KEPT] = self._frame_session.run(inputs)["feature"]
             self._owner[cells % _KEPT] = cells
-            self._last = (cell, keypoints, missing)
+            self._last = (cell, measured)
         self.newest = cell
         return cell
 
@@ -87,14 +100,33 @@ class Window:
         cells = np.arange(end - WINDOW + 1, end + 1)
         return np.asarray((self._owner[cells % _KEPT] == cells) & (cells >= 0))
 
-    def _bridged(self, cell: int, keypoints: Array, missing: Array) -> tuple[npt.NDArray[np.int64], Array, Array]:
+    def _bridged(self, cell: int, measured: Measured) -> tuple[npt.NDArray[np.int64], dict[str, Array]]:
         """The frame and, across a short step from the last one, the cells between by linear interpolation."""
         if self._last is None or not 1 < cell - self._last[0] <= self._bridge:
-            return np.array([cell]), keypoints[None], missing[None]
-        first, before, before_missing = self._last
+            return np.array([cell]), _inputs(measured, measured, np.ones(1, np.float32))
+        first, before = self._last
         cells = np.arange(first + 1, cell + 1)
-        weight = ((cells - first) / (cell - first)).astype(np.float32)[:, None, None]
-        points = (1 - weight) * before + weight * keypoints
-        holes = np.repeat(np.maximum(before_missing, missing)[None], len(cells), axis=0)
-        holes[-1] = missing
-        return cells, points, holes
+        return cells, _inputs(before, measured, ((cells - first) / (cell - first)).astype(np.float32))
+
+
+def _inputs(before: Measured, after: Measured, weight: Array) -> dict[str, Array]:
+    """The network's inputs at the shares `weight` (n,) of the way between two frames; the last is the second one."""
+
+    def between(a: Array, b: Array) -> Array:
+        share = weight.reshape(-1, *([1] * a.ndim))
+        return np.asarray((1 - share) * a + share * b, np.float32)
+
+    holes = np.repeat(np.maximum(before.missing, after.missing)[None], len(weight), axis=0)
+    holes[-1] = after.missing
+    none = np.zeros((J, 3), np.float32)
+    both = before.decoded is not None and after.decoded is not None
+    use = np.full(len(weight), float(both), np.float32)
+    use[-1] = after.decoded is not None
+    last = none if after.decoded is None else after.decoded
+    return {
+        "keypoints": between(before.keypoints, after.keypoints),
+        "missing": holes,
+        "box": between(before.box, after.box),
+        "decoded": between(last if before.decoded is None else before.decoded, last),
+        "use_decoded": use,
+    }

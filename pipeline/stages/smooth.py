@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from calibration.camera import Camera
 from calibration.root import root_from_joints
-from engines.codecs import Crop, normalised_keypoints
+from engines.codecs import Crop, box_token, normalised_keypoints
 from engines.contracts import TEMPORAL_FRAME, TEMPORAL_WINDOW, WINDOW
 from engines.session import Session
 from engines.skeleton import PELVIS, J
 from pipeline.config import Config
 from pipeline.messages import Event, EventKind, Hypotheses, Point3, PoseFrame, Revision, moment_of
 from pipeline.stage import Host
-from pipeline.window import Window
+from pipeline.window import Measured, Window
 
 Array = npt.NDArray[np.float32]
 
@@ -102,8 +102,7 @@ class Smooth:
         if self._last is not None and message.subject != self._last.subject and message.subject:
             window.forget()
         decoded = _mean(message)
-        keypoints, missing = self._keypoints(message)
-        held = Held(message, window.push(message.t_media_ns, keypoints, missing), decoded)
+        held = Held(message, window.push(message.t_media_ns, self._measured(message, decoded)), decoded)
         self._frames += 1
         self._recent.append(held)
         self._to_refine.append(held)
@@ -111,13 +110,16 @@ class Smooth:
             self._to_finish.append(held)
         return held
 
-    def _keypoints(self, message: Hypotheses) -> tuple[Array | None, Array | None]:
+    def _measured(self, message: Hypotheses, decoded: Array | None) -> Measured | None:
         if not message.joints_img_px or message.crop_img_px is None:
-            return None, None
+            return None
         u, v, height_px = message.crop_img_px
-        keypoints = normalised_keypoints(message.joints_img_px, Crop((u, v), height_px))
-        confidence = np.asarray(message.joints_conf, np.float32)
-        return keypoints, (confidence < self._settings.min_confidence).astype(np.float32)
+        crop = Crop((u, v), height_px)
+        missing = np.asarray(message.joints_conf, np.float32) < self._settings.min_confidence
+        camera = Camera.guessed(message.width, message.height, self._fov_deg)
+        keypoints = normalised_keypoints(message.joints_img_px, crop)
+        fused = None if decoded is None else decoded - decoded[PELVIS]
+        return Measured(keypoints, missing.astype(np.float32), box_token(crop, camera), fused)
 
     def _look(self, window: Window) -> None:
         """Run the window once; provisional and refined poses are both read from its result."""

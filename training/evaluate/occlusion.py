@@ -78,7 +78,7 @@ def _rows(networks: Networks, windows: Windows) -> dict[str, Row]:
     for name, joints in gone(len(truth)).items():
         missing = np.repeat(joints[:, None], WINDOW, 1)
         shown = keypoints * (1 - missing[..., None])
-        poses = temporal_poses(networks, shown, missing, seen, WINDOW // 2)[:, CENTRE]
+        poses = temporal_poses(networks, shown, missing, box, seen, WINDOW // 2)[:, CENTRE]
         alone = per_frame_poses(networks, shown[:, middle], missing[:, middle], box[:, middle])[:, 0]
         row: Row = {}
         for who, predicted in ((TEMPORAL, poses), (PER_FRAME, alone)):

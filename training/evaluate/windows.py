@@ -33,12 +33,23 @@ def held_out_windows(request: Request, count: int, clean: bool) -> dict[str, Win
     }
 
 
-def temporal_poses(networks: Networks, keypoints: Array, missing: Array, seen: Array, lookahead: int) -> Array:
-    """Joints (N, 243, J, 3) by the temporal networks, asked for the frame `lookahead` before the newest."""
-    flat, gone = keypoints.reshape(-1, J, 2), missing.reshape(-1, J)
+def temporal_poses(
+    networks: Networks, keypoints: Array, missing: Array, box: Array, seen: Array, lookahead: int
+) -> Array:
+    """Joints (N, 243, J, 3) by the temporal networks from keypoints alone, asked for the frame `lookahead` before the
+    newest."""
     frame, window = networks.session(TEMPORAL_FRAME), networks.session(TEMPORAL_WINDOW)
+    flat = {
+        "keypoints": keypoints.reshape(-1, J, 2),
+        "missing": missing.reshape(-1, J),
+        "box": box.reshape(-1, 3),
+        "decoded": np.zeros((missing.size // J, J, 3), np.float32),
+        "use_decoded": np.zeros(missing.size // J, np.float32),
+    }
     feature = batched(
-        lambda rows: (frame.run({"keypoints": flat[rows], "missing": gone[rows]})["feature"],), len(flat), 243
+        lambda rows: (frame.run({name: values[rows] for name, values in flat.items()})["feature"],),
+        len(flat["box"]),
+        243,
     )[0]
     features = feature.reshape(len(seen), WINDOW, -1)
 

@@ -5,7 +5,7 @@ import pytest
 
 from engines.contracts import FEATURE, TEMPORAL_FRAME, TEMPORAL_WINDOW, WINDOW
 from engines.skeleton import J
-from pipeline.window import FASTEST_HZ, SLOWEST_HZ, Window, grid_rate_hz
+from pipeline.window import FASTEST_HZ, SLOWEST_HZ, Measured, Window, grid_rate_hz
 
 
 class Echo:
@@ -35,17 +35,15 @@ def window():
     return lambda rate_hz: Window(Echo(TEMPORAL_FRAME), Echo(TEMPORAL_WINDOW), rate_hz)
 
 
-def keypoints(value: float):
-    return np.full((J, 2), value, np.float32)
-
-
-NONE_MISSING = np.zeros(J, np.float32)
+def measured(value: float):
+    box = np.array([value, 0, 0.2], np.float32)
+    return Measured(np.full((J, 2), value, np.float32), np.zeros(J, np.float32), box)
 
 
 def fed(window, rate_hz: float, frames: list[int]):
     made = window(rate_hz)
     for frame in frames:
-        made.push(round(frame / rate_hz * 1e9), keypoints(frame), NONE_MISSING)
+        made.push(round(frame / rate_hz * 1e9), measured(frame))
     return made
 
 
@@ -94,7 +92,7 @@ def test_fast_source_is_thinned(window) -> None:
 
 def test_subject_lost_leaves_a_gap(window) -> None:
     made = fed(window, 50, [0, 1])
-    made.push(round(2 / 50 * 1e9), None, None)
+    made.push(round(2 / 50 * 1e9), None)
     assert made.newest == 2
     assert made.seen(2) == 2
     assert made.poses(2, 0)[-1, 0, 2] == 0
