@@ -230,4 +230,4 @@ def angles(plan: Plan, first: Array, rates: Array, times: Array, flight_s: float
         share = smooth((times - move.start_s) / (move.end_s - move.start_s))
         result[:, columns] += share[:, None] * (target - at[columns])
         at[columns] = target
-    return result
+    return np.asarray(result)
