@@ -39,8 +39,8 @@ def accuracy(demo: dict[str, Any], held_out: dict[str, Any]) -> str:
     intro = (
         "Trained within hours on two processor cores, from rendered athletes, motion capture and photographs: still a "
         "start, not a claim; [docs/accuracy.md](docs/accuracy.md) has every suite, beside the networks of others. The "
-        f"sample dive ({demo['n_frames_measured']} frames with truth) is drawn by the same renderer as the training set "
-        "and is not part of it.\n\n"
+        f"sample dive ({demo['n_frames_measured']} frames with truth) is drawn by the same renderer as the training "
+        "set and is not part of it.\n\n"
     )
     return intro + table(("accuracy", ""), rows)
 

@@ -11,10 +11,14 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 from torch.export import Dim
+from torch.nn import functional
 
 from engines.contracts import (
+    CROP_H,
+    CROP_W,
     DIFFUSION_DECODER,
     ENCODERS,
+    HEATMAP_STRIDE,
     LOOKAHEADS,
     MLP_DECODER,
     POSE2D_ENCODER,
@@ -73,16 +77,27 @@ class STNContract(nn.Module):
 
 
 class EncoderContract(nn.Module):
-    """`encoder(variant)` contract."""
+    """`encoder(variant)` contract; a network trained on smaller pictures gets such, and its maps are enlarged."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.normalise, self.model = Normalise(), model
+        self.working_px = tuple(getattr(model, "working_px", (CROP_H, CROP_W)))
 
     def forward(self, crop: Tensor) -> tuple[Tensor, Tensor]:
         """Crop to heat maps that sum to one, [B,17,64,48], and embedding [B,1024]."""
-        logits, embedding = self.model(self.normalise(crop))
+        picture = self.normalise(crop)
+        if self.working_px != (CROP_H, CROP_W):
+            picture = resized(picture, *self.working_px)
+        logits, embedding = self.model(picture)
+        if self.working_px != (CROP_H, CROP_W):
+            logits = resized(logits, CROP_H // HEATMAP_STRIDE, CROP_W // HEATMAP_STRIDE)
         return torch.softmax(logits.flatten(2), dim=2).view(logits.shape), embedding
+
+
+def resized(maps: Tensor, height: int, width: int) -> Tensor:
+    """[B,C,h,w] -> [B,C,height,width], bilinear; the corners of the pictures, not of their pixels' centres, agree."""
+    return functional.interpolate(maps, (height, width), mode="bilinear", align_corners=False)
 
 
 class TemporalFrameContract(nn.Module):

@@ -17,7 +17,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from engines.contracts import EMBEDDING
+from engines.contracts import CROP_H, CROP_W, EMBEDDING
 from engines.skeleton import J
 
 
@@ -150,6 +150,8 @@ class HRNet(nn.Module):
             raise ValueError(f"HRNet variant {variant!r} unknown; have {', '.join(VARIANTS)}")
         v = VARIANTS[variant]
         self.variant = variant
+        self.working_px = (CROP_H, CROP_W)
+        """Height and width at which it was trained last and is run; a crop of another size is resized first."""
         channels = [v.width * 2**i for i in range(4)]
         self.conv1, self.bn1 = _conv_bn(3, 64, 3, 2)
         self.conv2, self.bn2 = _conv_bn(64, 64, 3, 2)

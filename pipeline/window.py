@@ -20,8 +20,8 @@ Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A frame as the network takes it: `keypoints` (17, 2), `missing` (17,), `box` (3,) as the contract scales them, and
-    the decoder's joints (17, 3), metres, if they are to be fused."""
+    """A frame as the network takes it: `keypoints` (17, 2), `missing` (17,), `box` (3,) as the contract scales them,
+    and the decoder's joints (17, 3), metres, if they are to be fused."""
 
     keypoints: Array
     missing: Array

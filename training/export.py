@@ -106,7 +106,10 @@ def run_of(network: str, runs: Path) -> Path | None:
 def build_model(network: str, header: dict[str, Any]) -> nn.Module:
     """The torch network of a contract with the sizes that its run's header names."""
     if network.startswith("hrnet_"):
-        return HRNet(network.removeprefix("hrnet_"))
+        model = HRNet(network.removeprefix("hrnet_"))
+        height, width = header.get("working_px", model.working_px)
+        model.working_px = (int(height), int(width))
+        return model
     if network.startswith("temporal_"):
         return MPM(layers=int(header.get("layers", 4)))
     if network == "diffusion_decoder":

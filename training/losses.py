@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from engines.codecs import HEATMAP_H, HEATMAP_SIGMA
 from engines.skeleton import BONES
 
-
 SMALLEST_SCALE: Final = 1e-4
 """Of the logits of the contrastive losses: tau is at most 10,000 (UniHPE)."""
 

@@ -61,7 +61,9 @@ def _rows(networks: Networks, windows: Windows) -> dict[str, Row]:
         at = WINDOW - 1 - frames
         measured = (seen[:, at] > 0) & (missing[:, at].min(1) < 1)
         if measured.any():
-            poses = temporal_poses(networks, keypoints[measured], missing[measured], box[measured], seen[measured], frames)
+            poses = temporal_poses(
+                networks, keypoints[measured], missing[measured], box[measured], seen[measured], frames
+            )
             around = slice(max(0, at - SPAN // 2), min(WINDOW, at + SPAN // 2 + 1))
             rows[row_name(frames)] = _row(poses[:, around], truth[measured][:, around], at - around.start)
     first = rows[PER_FRAME]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engines.contracts import CROP_H, CROP_W, HEATMAP_STRIDE
+from engines.contracts import HEATMAP_STRIDE
 from models.hrnet import HRNet
 from models.pose_encoder import MLPPoseEncoder2D, MLPPoseEncoder3D, PoseEncoder2D, PoseEncoder3D
 from models.view import into_view, view_of
@@ -48,6 +48,8 @@ class Settings:
     stills: int = 20000
     """Random gymnast poses in the bank."""
     variant: str = "w18_small_v2"
+    working_px: tuple[int, int] = (192, 144)
+    """Height and width of the crops, the ones that `backbone` was trained on last."""
     triplet_weight: float = 1.0
     """0 switches the triplet loss off."""
     rotate_anchor: bool = True
@@ -134,8 +136,8 @@ class Align:
         pools = tuple(CropPool(folder, validation=False) for folder in folders)
         self.mixture = Mixture(pools, (1 - s.photos, s.photos) if pools[1:] else (1.0,), self.seed)
         self.stream = Prefetch(self.mixture.make, s.workers)
-        self.held_out = held_out_pictures(data, s.validation)
-        self.header["variant"] = s.variant
+        self.held_out = held_out_pictures(data, s.validation, s.working_px)
+        self.header |= {"variant": s.variant, "working_px": list(s.working_px)}
         self.header["data"] = ", ".join(f"{len(pool)} {pool.folder.name}" for pool in pools)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -157,7 +159,7 @@ class Align:
         if self.settings.encoder == "transformer":
             start["pose2d_encoder"] = (self.modules["pose2d_encoder"], None)
         if self.settings.stage == "pictures":
-            picture = self.mixture.make(0, (CROP_H, CROP_W, 32)).picture
+            picture = self.mixture.make(0, (*self.settings.working_px, 32)).picture
             start[f"hrnet_{self.settings.variant}"] = (self.modules["hrnet"], normalise_picture(picture))
         return start
 
@@ -167,7 +169,7 @@ class Align:
         if self.settings.stage == "poses":
             return sample_pairs(rng, self.bank, self.settings.batch)
         anchor = step % 3 if self.settings.rotate_anchor else 0
-        return observed(rng, self.stream.get(step, (CROP_H, CROP_W, self.settings.batch)), anchor)
+        return observed(rng, self.stream.get(step, (*self.settings.working_px, self.settings.batch)), anchor)
 
     def samples(self, batch: Pairs | Pictures) -> int:
         """Pairs or crops in the batch."""
@@ -246,9 +248,9 @@ def contrast(
     return pair, losses.triplet_loss(first, second, third, scale)
 
 
-def held_out_pictures(data: Data, limit: int) -> Pictures:
-    """Held-out crops with disturbed keypoints."""
-    crops = validation_crops(data.root / "crops", min(limit, 256), CROP_H, CROP_W)
+def held_out_pictures(data: Data, limit: int, working_px: tuple[int, int]) -> Pictures:
+    """Held-out crops of that height and width with disturbed keypoints."""
+    crops = validation_crops(data.root / "crops", min(limit, 256), *working_px)
     return observed(np.random.default_rng(VALIDATION_SEED), crops, 0)
 
 

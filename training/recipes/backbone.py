@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.codecs import decode_heatmaps
-from engines.contracts import CROP_H, CROP_W, HEATMAP_STRIDE
+from engines.contracts import HEATMAP_STRIDE
 from engines.skeleton import MIRROR
 from models.hrnet import HRNet
 from training import losses, metrics
@@ -63,7 +63,7 @@ class Backbone:
         counts = ", ".join(f"{len(pool)} in {pool.folder.name}" for pool in pools)
         self.header: dict[str, Any] = {
             "variant": settings.variant,
-            "sizes": settings.sizes,
+            "working_px": settings.sizes[-1][1:3],
             "data": f"training crops: {counts}; share of photographs in a batch {shares[-1] if shares[1:] else 0:g}",
         }
 
@@ -74,7 +74,7 @@ class Backbone:
 
     def shipped(self) -> dict[str, tuple[nn.Module, Tensor | None]]:
         """The network that a shipped file can start, with pictures to settle its statistics on."""
-        picture = self.mixture.make(0, (CROP_H, CROP_W, 32)).picture
+        picture = self.mixture.make(0, (*self.size, 32)).picture
         return {f"hrnet_{self.settings.variant}": (self.modules["hrnet"], normalise_picture(picture))}
 
     def batch(self, step: int, progress: float) -> Crops:

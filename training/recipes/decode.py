@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from engines.contracts import CROP_H, CROP_W, MODALITY_2D, MODALITY_3D, MODALITY_IMAGE
+from engines.contracts import MODALITY_2D, MODALITY_3D, MODALITY_IMAGE
 from engines.skeleton import J
 from models.decoders import MODALITIES, DiffusionDecoder, MLPDecoder
 from models.sampler import Sampler
@@ -41,6 +41,8 @@ class Settings:
     encoder: str = "transformer"
     """Of poses, as in `align`."""
     variant: str = "w18_small_v2"
+    working_px: tuple[int, int] = (192, 144)
+    """As in `align`."""
     batch: int = 256
     """Pose pairs a step."""
     solid_share: float = 0.25
@@ -135,8 +137,8 @@ class Decode:
         pool = CropPool(data.root / "crops", validation=False)
         self.mixture = Mixture((pool,), (1.0,), self.seed)
         self.stream = Prefetch(self.mixture.make, self.settings.workers)
-        self.held_out_pictures = align.held_out_pictures(data, self.settings.validation)
-        self.header["variant"] = self.settings.variant
+        self.held_out_pictures = align.held_out_pictures(data, self.settings.validation, self.settings.working_px)
+        self.header |= {"variant": self.settings.variant, "working_px": list(self.settings.working_px)}
         self.header["data"] += f"; {len(pool)} crops of synthetic athletes"
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -157,7 +159,7 @@ class Decode:
         if self.settings.encoder == "transformer":
             start["pose2d_encoder"] = (m["pose2d_encoder"], None)
         if "hrnet" in m:
-            picture = normalise_picture(self.mixture.make(0, (CROP_H, CROP_W, 32)).picture)
+            picture = normalise_picture(self.mixture.make(0, (*self.settings.working_px, 32)).picture)
             start[f"hrnet_{self.settings.variant}"] = (m["hrnet"], picture)  # type: ignore[assignment]
         return start
 
@@ -168,7 +170,8 @@ class Decode:
         if not self.settings.pictures:
             return Batch(pairs, None)
         return Batch(
-            pairs, align.observed(rng, self.stream.get(step, (CROP_H, CROP_W, self.settings.pictures)), step % 3)
+            pairs,
+            align.observed(rng, self.stream.get(step, (*self.settings.working_px, self.settings.pictures)), step % 3),
         )
 
     def samples(self, batch: Batch) -> int:

@@ -8,7 +8,9 @@ import onnxruntime
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
+from engines.codecs import decode_heatmaps
 from engines.contracts import SHIPPED
 from models.decoders import DiffusionDecoder, MLPDecoder
 from models.exportable import CONTRACTS, dynamic_shapes, example_inputs, exportable
@@ -111,3 +113,24 @@ def test_heat_maps_and_presence_are_probabilities_and_pictures_are_normalised_in
     assert 0 < presence.item() < 1
     normalised = encoder.normalise(torch.tensor([[[[124, 116, 104]]]], dtype=torch.uint8))
     assert normalised.flatten().numpy() == pytest.approx(np.zeros(3), abs=0.02)
+
+
+def test_an_encoder_trained_on_smaller_pictures_finds_the_same_places():
+    """A network that marks the brightest cell, run at three quarters, marks it at its place in the full-size map."""
+
+    class Brightest(nn.Module):
+        working_px = (192, 144)
+
+        def forward(self, picture):
+            assert picture.shape[2:] == (192, 144)
+            cells = functional.avg_pool2d(picture.mean(1, keepdim=True), 4)
+            return 50 * cells.expand(-1, 17, -1, -1), picture.mean((2, 3))
+
+    crops = torch.zeros((3, 256, 192, 3), dtype=torch.uint8)
+    places = [(40, 60), (128, 96), (201, 33)]
+    for crop, (y, x) in zip(crops, places, strict=True):
+        crop[y - 6 : y + 7, x - 6 : x + 7] = 255
+    maps, _ = exportable("hrnet_w18_small_v2", Brightest())(crops)
+    assert maps.shape == (3, 17, 64, 48)
+    points, _ = decode_heatmaps(maps.numpy())
+    assert np.abs(points[:, 0] - np.array([(x, y) for y, x in places])).max() < 1.5

@@ -13,7 +13,7 @@ from training.loop import Options, Trainer
 from training.recipes import align, build
 
 POSES = {"batch": 8, "dives": 0, "stills": 20, "validation": 8, "encoder": "mlp"}
-PICTURES = {"stage": "pictures", "encoder": "mlp", "batch": 4, "workers": 0, "validation": 4}
+PICTURES = {"stage": "pictures", "encoder": "mlp", "batch": 4, "workers": 0, "validation": 4, "working_px": (64, 48)}
 
 
 SMALL_ENCODERS = (partial(MLPPoseEncoder2D, width=64, blocks=1), partial(MLPPoseEncoder3D, width=64, blocks=1))
@@ -21,8 +21,6 @@ SMALL_ENCODERS = (partial(MLPPoseEncoder2D, width=64, blocks=1), partial(MLPPose
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    monkeypatch.setattr(align, "CROP_H", 64)
-    monkeypatch.setattr(align, "CROP_W", 48)
     monkeypatch.setitem(align.ENCODERS, "mlp", SMALL_ENCODERS)
 
 

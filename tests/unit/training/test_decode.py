@@ -13,11 +13,11 @@ from models.pose_encoder import MLPPoseEncoder2D, MLPPoseEncoder3D
 from models.sampler import Sampler
 from training import checkpoint, export, metrics
 from training.loop import Average, Options, Trainer
-from training.recipes import align, build, decode
+from training.recipes import align, build
 
 ALONE = {"batch": 8, "dives": 0, "stills": 20, "validation": 6, "pictures": 0, "encoder": "mlp", "solid_share": 1.0}
 SMALL = {"mlp_hidden": 64, "diffusion_hidden": 128}
-WITH_PICTURES = {**ALONE, **SMALL, "pictures": 4, "workers": 0}
+WITH_PICTURES = {**ALONE, **SMALL, "pictures": 4, "workers": 0, "working_px": (64, 48)}
 
 
 SMALL_ENCODERS = (partial(MLPPoseEncoder2D, width=64, blocks=1), partial(MLPPoseEncoder3D, width=64, blocks=1))
@@ -26,9 +26,6 @@ SMALL_ENCODERS = (partial(MLPPoseEncoder2D, width=64, blocks=1), partial(MLPPose
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
     monkeypatch.setitem(align.ENCODERS, "mlp", SMALL_ENCODERS)
-    for module in (align, decode):
-        monkeypatch.setattr(module, "CROP_H", 64)
-        monkeypatch.setattr(module, "CROP_W", 48)
 
 
 def _overfit(recipe, batch, steps, lr=1e-3):
