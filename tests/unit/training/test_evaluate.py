@@ -95,7 +95,6 @@ def test_what_cannot_be_measured_is_one_line_and_code_2(tmp_path):
     for words, says in (
         (["photos", "--data", str(tmp_path)], "no joints.npz"),
         (["nothing"], "unknown; have photos, synth-crops"),
-        (["all", "--data", str(tmp_path)], "nothing to measure on"),
         (["ablation", "--compare", "on"], "expected NAME=FOLDER"),
         (["photos", "--data", str(tmp_path), "--peers", str(tmp_path)], "no joints.npz"),
     ):

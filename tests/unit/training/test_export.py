@@ -19,8 +19,10 @@ class TinyFrame(nn.Module):
         super().__init__()
         self.linear = nn.Linear(J * 2, FEATURE)
 
-    def encode_frame(self, keypoints, missing):
-        return torch.tanh(self.linear((keypoints * (1 - missing).unsqueeze(-1)).flatten(1)))
+    def fuse_frame(self, keypoints, missing, decoded, decoded_missing, use_2d, use_3d, box):
+        shown = keypoints * (use_2d[:, None] - missing).unsqueeze(-1)
+        rest = decoded.sum((1, 2)) * use_3d + box.sum(1) + decoded_missing.sum(1)
+        return torch.tanh(self.linear(shown.flatten(1)) + 0.1 * rest[:, None])
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,8 @@ def test_written_files_load_by_the_engines_and_match_their_manifest(tmp_path, ti
     from engines.session import EngineSettings, open_session
 
     session = open_session(TEMPORAL_FRAME, EngineSettings(weights=str(tmp_path), precision="fp32"), 1)
-    out = session.run({"keypoints": np.zeros((1, J, 2), np.float32), "missing": np.zeros((1, J), np.float32)})
+    shapes = {tensor.name: (1, *tensor.shape[1:]) for tensor in TEMPORAL_FRAME.inputs}
+    out = session.run({name: np.zeros(shape, np.float32) for name, shape in shapes.items()})
     assert out["feature"].shape == (1, FEATURE)
     entry = json.loads((tmp_path / "manifest.json").read_text())["temporal_frame"]
     assert entry["bytes"] == row.size == (tmp_path / "temporal_frame.onnx").stat().st_size
