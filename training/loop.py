@@ -172,7 +172,8 @@ class Trainer:
         count = checkpoint.initialise(source, self.modules)
         console.print(f"{self.recipe.name}: {count} tensors taken from {source}")
         older = checkpoint.read_header(source)
-        return f"{older['recipe']}, {older['step']} steps, {older['samples']} samples"
+        before = f"; before that {older['started_from']}" if "started_from" in older else ""
+        return f"{older['recipe']}, {older['step']} steps, {older['samples']} samples ({older.get('data', '?')}{before})"
 
     @property
     def progress(self) -> float:
