@@ -173,7 +173,8 @@ class Trainer:
         console.print(f"{self.recipe.name}: {count} tensors taken from {source}")
         older = checkpoint.read_header(source)
         before = f"; before that {older['started_from']}" if "started_from" in older else ""
-        return f"{older['recipe']}, {older['step']} steps, {older['samples']} samples ({older.get('data', '?')}{before})"
+        data = older.get("data", "data not recorded")
+        return f"{older['recipe']}, {older['step']} steps, {older['samples']} samples ({data}{before})"
 
     @property
     def progress(self) -> float:
