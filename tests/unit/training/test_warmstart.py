@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engines.contracts import POSE2D_ENCODER
-from models.exportable import CONTRACTS, example_inputs, exportable
+from models.exportable import CONTRACTS, example_inputs, exportable, resized
 from models.hrnet import HRNet
 from models.pose_encoder import PoseEncoder2D
 from training import export, warmstart
@@ -44,13 +44,11 @@ def test_a_transformer_comes_back_through_its_transposed_weights(tmp_path):
 def test_a_folded_network_gives_the_exported_heat_maps_and_has_statistics_again():
     file = Path(__file__).parents[3] / "weights" / "hrnet_w18_small_v2.onnx"
     crops = torch.from_numpy(np.random.default_rng(1).integers(0, 255, (3, 256, 192, 3), dtype=np.uint8))
-    picture = normalise_picture(crops)
     network = HRNet("w18_small_v2")
-    warmstart.initialise(file, network, picture)
-    network.eval()
+    network.working_px = (192, 144)  # as its card says
+    warmstart.initialise(file, network, resized(normalise_picture(crops), *network.working_px))
     with torch.no_grad():
-        logits, embedding = network(picture)
-    maps = logits.flatten(2).softmax(-1).reshape(logits.shape)
+        maps, embedding = exportable("hrnet_w18_small_v2", network)(crops)
     want = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"]).run(None, {"crop": crops.numpy()})
     assert np.abs(maps.numpy() - want[0]).max() < 1e-4
     assert np.abs(embedding.numpy() - want[1]).max() < 1e-3 * np.abs(want[1]).max()
