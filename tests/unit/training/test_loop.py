@@ -1,7 +1,6 @@
 """The loop: the same losses whether interrupted or not, an orderly end on a signal, logs for people and TensorBoard."""
 
 import csv
-import os
 import signal
 from dataclasses import dataclass
 
@@ -62,7 +61,7 @@ def test_an_interrupted_run_has_the_losses_of_an_unbroken_one(tmp_path):
 
     def end_at_5(step):
         if step == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
 
     options = Options(out=tmp_path / "parts", steps=8, warmup_steps=3)
     with pytest.raises(KeyboardInterrupt):
