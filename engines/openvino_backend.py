@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def loaded(path: Path, precision: str, threads: int) -> OpenVinoRunner:
         raise BackendError(f"{missing}; `pip install openvino`, or set engines.backend to onnxruntime")
     import openvino
 
-    core = openvino.Core()
+    core = process_core()
     chosen = chosen_precision(core, precision)
     config = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -97,6 +98,18 @@ def loaded(path: Path, precision: str, threads: int) -> OpenVinoRunner:
         return OpenVinoRunner(core, core.read_model(str(path)), config, device, str(path))
     except RuntimeError as error:
         raise _refused(str(path), device, error) from error
+
+
+@cache
+def process_core() -> Any:
+    """The one Core of this process, never let go.
+
+    Each Core gives the thread a signal stack and, when it goes, puts back the one it found, even if the Core that
+    owned that is gone too: after two of them the next signal that Python handles would end the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _refused(where: str, device: str, error: RuntimeError) -> BackendError:

@@ -17,13 +17,13 @@ from typing import Any, Final
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from engines.contracts import SHIPPED, Contract
+from engines.openvino_backend import process_core
 from engines.store import MANIFEST
 from models.decoders import DiffusionDecoder, MLPDecoder
 from models.exportable import CONTRACTS, dynamic_shapes, example_inputs, exportable
@@ -228,7 +228,7 @@ def runtime(proto: onnx.ModelProto) -> Any:
 
 def openvino_runtime(proto: onnx.ModelProto) -> Any:
     """The same by OpenVINO in single precision."""
-    core = openvino.Core()
+    core = process_core()
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     compiled = core.compile_model(core.read_model(proto.SerializeToString()), "CPU", settings)
 

@@ -3,6 +3,8 @@
 import builtins
 import dataclasses
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from engines import contracts, onnx_backend, openvino_backend
 from engines.errors import BackendError, ContractError, WeightsError
 from engines.session import EngineSettings, example_inputs, open_session
+from tests.conftest import ROOT
 
 onnx = pytest.importorskip("onnx", reason="the tiny networks of this test are written with the onnx package")
 
@@ -210,6 +213,27 @@ def _without(monkeypatch, package):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", importing)
+
+
+SIGNALLED = """
+import gc, signal, sys
+from engines.contracts import STN
+from engines.session import EngineSettings, open_session
+settings = EngineSettings(weights=sys.argv[1], precision="fp32", threads=1)
+sessions = [open_session(STN, settings, cores=1) for _ in range(3)]
+while sessions:
+    sessions.pop(0)
+    gc.collect()
+heard = []
+signal.signal(signal.SIGTERM, lambda *_: heard.append(1))
+signal.raise_signal(signal.SIGTERM)
+sys.exit(0 if heard else 1)
+"""
+
+
+def test_a_process_that_closed_its_sessions_still_hears_signals(weights):
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, str(weights)], cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_auto_is_openvino(weights):
