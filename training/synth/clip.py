@@ -20,7 +20,7 @@ from training.synth.camera import Camera, looking
 from training.synth.look import Lighting, random_look
 from training.synth.pool import Pool, Splash
 from training.synth.poses import COLUMN, joints_of
-from training.synth.render import Layer, Renderer
+from training.synth.render import Renderer
 from training.synth.retarget import turns_from_joints
 
 Array = npt.NDArray[Any]
@@ -30,7 +30,6 @@ FPS: Final = 50
 STREAM: Final = 3
 """First number of the dive's random seed; training pictures use 1 and 2, so their numbers never coincide."""
 WINDOW_PX: Final = 640
-_WATER_TINT: Final = np.array([40.0, 128, 156])
 
 
 def anny_shape(model: BodyModel, body: Body) -> board.Shape:
@@ -72,18 +71,9 @@ def _window(camera: Camera, joints_px: Array) -> tuple[Camera, int, int]:
     return Camera(matrix, camera.world_from_cam, (WINDOW_PX, WINDOW_PX)), x, y
 
 
-def _sunk(layer: Layer, wet: Array) -> Array:
-    """The layer's colours with what lies under water mostly hidden by it; alpha is scaled alike."""
-    rgba = layer.rgba.astype(float)
-    hidden = 0.72 * wet[..., None]
-    tint = np.append(_WATER_TINT, 255.0) * (rgba[..., 3:] / 255)
-    rgba = rgba * (1 - hidden) + 0.35 * tint * hidden
-    return np.asarray(rgba)
-
-
 def _frames(stage: _Stage, renderer: Renderer, rng: np.random.Generator) -> Iterator[Array]:
     truth, camera = stage.dive, stage.camera
-    look = dataclasses.replace(random_look(rng), suit=2, leg_share=0.12, stripes=0.0)
+    look = dataclasses.replace(random_look(rng), suit=2, leg_share=0.12)
     direction = np.array([0.35, -0.6, 0.75])
     light = Lighting(
         direction / np.linalg.norm(direction),
@@ -104,8 +94,7 @@ def _frames(stage: _Stage, renderer: Renderer, rng: np.random.Generator) -> Iter
         image = still.copy()
         stage.pool.board(image, float(truth.board_tip_m[k]))
         part = image[y : y + WINDOW_PX, x : x + WINDOW_PX]
-        rgba = _sunk(layer, stage.pool.under_water(layer.depth_m, window) & layer.mask)
-        part[:] = np.clip(rgba[..., :3] + part * (1 - rgba[..., 3:] / 255), 0, 255).astype(np.uint8)
+        part[:] = stage.pool.with_athlete(part, layer, window)
         splash.draw(image, camera, float(t))
         yield image
 

@@ -44,8 +44,8 @@ _SKIN: Final = np.array(
 class Look:
     """Colours (linear RGB 0-1) and clothes of one athlete; the same Look serves all frames of a clip.
 
-    `suit` is an index into `clothes.OUTFITS`; `leg_share` how much of the leg trunks cover (suits 2 and 3), `stripes`
-    is kept for older callers and ignored. `gloss` of the cloth. `head`: 0 hair, 1 cap, 2 bald. `cloth` [256, 256, 3]
+    `suit` is an index into `clothes.OUTFITS`; `leg_share` how much of the leg trunks cover (suits 2 and 3); `gloss` of
+    the cloth. `head`: 0 hair, 1 cap, 2 bald. `cloth` [256, 256, 3]
     as made by `material.cloth_picture`, plain `cloth_a` without. `hair_m` thickness of the hair, `hairline` its height
     above the eyes; `wet` and `mottled` skin 0-1; `brows`, `beard` 0-1; `slack` of loose clothes (1 = usual).
     """
@@ -55,7 +55,6 @@ class Look:
     cloth_a: Array
     cloth_b: Array
     suit: int
-    stripes: float
     gloss: float
     head: int
     leg_share: float
@@ -125,7 +124,6 @@ def random_look(rng: np.random.Generator, body: Body | None = None, materials: M
         first,
         second,
         suit,
-        0.0,
         float(rng.uniform(0.0, 0.4)) if OUTFITS[suit].loose_leg_m == 0 else float(rng.uniform(0, 0.06)),
         head,
         float(rng.uniform(0.05, 0.75)),

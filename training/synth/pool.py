@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from training.synth.camera import Camera
 from training.synth.dive import GRAVITY_M_S2
+from training.synth.render import Layer
 from training.synth.surfaces import field as noise_field
 
 Array = npt.NDArray[Any]
@@ -173,8 +174,17 @@ class Pool:
             self._face(image, np.array(top), (150, 196, 214))
             self._face(image, np.array(side), (84, 128, 150))
 
-    def under_water(self, depth_m: Array, camera: Camera) -> Array:
-        """Which pixels [H, W] of a layer drawn by `camera` show a point below the water."""
+    def with_athlete(self, image: Array, layer: Layer, camera: Camera) -> Array:
+        """The picture [H, W, 3] of `camera` with a layer that it drew in it, as it looks through water below the
+        surface."""
+        wet = self._under_water(layer.depth_m, camera) & layer.mask
+        rgba = layer.rgba.astype(float)
+        hidden = 0.72 * wet[..., None]
+        tint = np.append(self.style.water * 1.05, 255.0) * (rgba[..., 3:] / 255)
+        rgba = rgba * (1 - hidden) + 0.35 * tint * hidden
+        return np.asarray(np.clip(rgba[..., :3] + image * (1 - rgba[..., 3:] / 255), 0, 255), np.uint8)
+
+    def _under_water(self, depth_m: Array, camera: Camera) -> Array:
         height, width = depth_m.shape
         matrix = camera.matrix_px
         columns, rows = np.meshgrid(np.arange(width), np.arange(height))
