@@ -9,13 +9,11 @@ Batch number k of a seed is a function of (seed, k) alone, so a run that goes on
 unbroken one would have seen.
 """
 
-import tarfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import cv2
-import msgpack
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,7 +23,7 @@ from models.exportable import Normalise
 from training import geometry as geo
 from training import pictures
 from training.errors import TrainingError
-from training.synth.shards import is_validation
+from training.synth.shards import ShardIndex
 
 Array = NDArray[np.float32]
 
@@ -160,59 +158,33 @@ class CropPool:
 
     def __init__(self, folder: Path, validation: bool) -> None:
         self.folder = folder
-        self._places: list[tuple[Path, int, int]] = []
-        self._labels: list[dict[str, Any]] = []
-        for file in shards(folder):
-            self._index(file, validation)
-        if not self._places:
+        self._index = ShardIndex(shards(folder), validation, stored_crop)
+        if not len(self):
             raise TrainingError(
                 f"{folder}: no crops of this split (*.tar); make them with `posecast synth crops` or `posecast data`"
             )
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._index)
 
     def __getitem__(self, index: int) -> StoredCrop:
-        path, start, size = self._places[index]
-        with path.open("rb") as file:
-            file.seek(start)
-            return stored_crop(file.read(size), self._labels[index])
-
-    def _index(self, path: Path, validation: bool) -> None:
-        place: tuple[str, int, int] | None = None
-        try:
-            with tarfile.open(path, "r:") as tar:
-                for entry in tar:
-                    key, _, kind = entry.name.rpartition(".")
-                    if kind == "jpg":
-                        place = key, entry.offset_data, entry.size
-                    elif kind == "msgpack" and place is not None and place[0] == key:
-                        data = tar.extractfile(entry)
-                        if data is not None and is_validation(key) is validation:
-                            self._places.append((path, *place[1:]))
-                            self._labels.append(_slim(msgpack.unpackb(data.read())))
-        except (tarfile.TarError, OSError, ValueError) as error:
-            raise TrainingError(f"{path}: not a whole shard ({error}); delete it and make it again") from None
+        return replace(self._index.labels[index], jpeg=self._index.jpeg(index))
 
 
-def _slim(label: dict[str, Any]) -> dict[str, Any]:
-    """What of a label is needed to train, as small arrays: lists of floats of a hundred thousand crops fill memory."""
-    wanted = ("joints_crop_px", "joints_cam_m", "root_cam_m", "labelled")
-    slim = {name: np.asarray(label[name], np.float32) for name in wanted if name in label}
-    return slim | {name: label[name] for name in ("focal_crop_px", "side_px") if name in label}
+def stored_crop(label: dict[str, Any]) -> StoredCrop:
+    """A sample by its label, without the JPEG; where 3D truth is missing, each joint lies at depth 1 m on its ray.
 
-
-def stored_crop(jpeg: bytes, label: dict[str, Any]) -> StoredCrop:
-    """One sample of a shard; without 3D truth each labelled joint is put at depth 1 m on its ray."""
+    The arrays are small: the lists of floats of a hundred thousand labels would fill memory.
+    """
     side = int(label.get("side_px", CROP_SIDE_PX))
-    labelled = np.asarray(label["labelled"], bool) if "labelled" in label else ALL_LABELLED
+    labelled = np.asarray(label["labelled"], bool).reshape(J) if "labelled" in label else ALL_LABELLED
     if "joints_cam_m" in label:
-        joints = np.asarray(label["joints_cam_m"], np.float32).reshape(J, 3) + np.asarray(label["root_cam_m"])
-        return StoredCrop(jpeg, joints.astype(np.float32), float(label["focal_crop_px"]), side, labelled)
+        joints, root = (np.asarray(label[name], np.float32) for name in ("joints_cam_m", "root_cam_m"))
+        return StoredCrop(b"", joints.reshape(J, 3) + root.reshape(3), float(label["focal_crop_px"]), side, labelled)
     focal = PLANE_FOCAL_SIDES * side
     rays = (np.asarray(label["joints_crop_px"], np.float32).reshape(J, 2) - (side - 1) / 2) / focal
     joints = np.concatenate([rays, np.ones((J, 1), np.float32)], 1)
-    return StoredCrop(jpeg, joints, focal, side, labelled, metric=False)
+    return StoredCrop(b"", joints, focal, side, labelled, metric=False)
 
 
 @dataclass(frozen=True)

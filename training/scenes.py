@@ -6,13 +6,11 @@ centre y` in window coordinates -1..1, as the contract's `theta`. Batch number k
 """
 
 import functools
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 import cv2
-import msgpack
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,7 +20,7 @@ from training.datasets import CROP_SIDE_PX, shards
 from training.errors import TrainingError
 from training.geometry import keypoint_box
 from training.synth import backgrounds
-from training.synth.shards import is_validation
+from training.synth.shards import ShardIndex
 from training.windows import (
     SMALLEST,
     beside_window,
@@ -93,37 +91,14 @@ def labelled_box(label: dict[str, Any]) -> tuple[tuple[float, float, float, floa
 class ScenePool:
     """The scenes of one split of a folder of shards, each read from its place in the file when wanted."""
 
-    def __init__(self, folder: Path, validation: bool, limit: int | None = None) -> None:
-        self._places: list[tuple[Path, int, int]] = []
-        self._boxes: list[tuple[tuple[float, float, float, float] | None, bool, bool]] = []
-        for file in shards(folder):
-            if limit is None or len(self) < limit:
-                self._index(file, validation)
+    def __init__(self, folder: Path, validation: bool) -> None:
+        self._index = ShardIndex(shards(folder), validation, labelled_box)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._index)
 
     def __getitem__(self, index: int) -> StoredScene:
-        path, start, size = self._places[index]
-        with path.open("rb") as file:
-            file.seek(start)
-            return StoredScene(file.read(size), *self._boxes[index])
-
-    def _index(self, path: Path, validation: bool) -> None:
-        place: tuple[str, int, int] | None = None
-        try:
-            with tarfile.open(path, "r:") as tar:
-                for entry in tar:
-                    key, _, kind = entry.name.rpartition(".")
-                    if kind == "jpg":
-                        place = key, entry.offset_data, entry.size
-                    elif kind == "msgpack" and place is not None and place[0] == key:
-                        data = tar.extractfile(entry)
-                        if data is not None and is_validation(key) is validation:
-                            self._places.append((path, *place[1:]))
-                            self._boxes.append(labelled_box(msgpack.unpackb(data.read())))
-        except (tarfile.TarError, OSError, ValueError, KeyError) as error:
-            raise TrainingError(f"{path}: not a whole shard ({error}); delete it and make it again") from None
+        return StoredScene(self._index.jpeg(index), *self._index.labels[index])
 
 
 def decode(jpeg: bytes) -> Picture:

@@ -10,17 +10,22 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgpack
+
+from training.errors import TrainingError
+
+Label = TypeVar("Label")
 
 VALIDATION_BELOW = 26
 """Groups whose hash starts with a byte below this (about 10 %) are for validation."""
 
 
-class ShardError(RuntimeError):
+class ShardError(TrainingError):
     """A shard cannot be read."""
 
 
@@ -58,17 +63,69 @@ def read_shard(path: Path) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
 
     Raises ShardError when the file is not a whole shard.
     """
+    with _opened(path) as tar:
+        for key, picture, label in _pairs(tar):
+            yield key, _content(tar, picture), _label(tar, label)
+
+
+class ShardIndex(Generic[Label]):
+    """The samples of one split of several shards: `labels` in memory, each picture read from its place when wanted.
+
+    `wanted` makes of a stored label what is to be kept of it. Raises ShardError when a file is not a whole shard, or
+    when `wanted` finds a label without what it needs (LookupError, TypeError or ValueError).
+    """
+
+    def __init__(self, files: Iterable[Path], validation: bool, wanted: Callable[[dict[str, Any]], Label]) -> None:
+        self.labels: list[Label] = []
+        self._places: list[tuple[Path, int, int]] = []  # file, first byte and number of bytes of the jpg
+        for path in files:
+            with _opened(path) as tar:
+                for key, picture, label in _pairs(tar):
+                    if is_validation(key) is validation:
+                        self.labels.append(wanted(_label(tar, label)))
+                        self._places.append((path, picture.offset_data, picture.size))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def jpeg(self, index: int) -> bytes:
+        """Bytes of one picture."""
+        path, start, size = self._places[index]
+        with path.open("rb") as file:
+            file.seek(start)
+            return file.read(size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     try:
         with tarfile.open(path, "r:") as tar:
-            picture: tuple[str, bytes] | None = None
-            for entry in tar:
-                data = tar.extractfile(entry)
-                if data is None:
-                    continue
-                key, _, kind = entry.name.rpartition(".")
-                if kind == "jpg":
-                    picture = key, data.read()
-                elif kind == "msgpack" and picture is not None and picture[0] == key:
-                    yield key, picture[1], msgpack.unpackb(data.read())
-    except (tarfile.TarError, OSError, ValueError) as error:
-        raise ShardError(f"{path}: not a whole shard ({error}); delete it and render it again") from error
+            yield tar
+    except (tarfile.TarError, OSError, LookupError, TypeError, ValueError) as error:
+        reason = f"no {error} in a label" if isinstance(error, KeyError) else str(error)
+        raise ShardError(f"{path}: not a whole shard ({reason}); delete it and make it again") from None
+
+
+def _pairs(tar: tarfile.TarFile) -> Iterator[tuple[str, tarfile.TarInfo, tarfile.TarInfo]]:
+    """Key, and the entries of picture and label, of every sample."""
+    before: tuple[str, tarfile.TarInfo] | None = None
+    for entry in tar:
+        key, _, kind = entry.name.rpartition(".")
+        if kind == "jpg":
+            before = key, entry
+        elif kind == "msgpack" and before is not None and before[0] == key:
+            yield key, before[1], entry
+
+
+def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(entry)
+    if file is None:
+        raise ValueError(f"{entry.name} is no file")
+    return file.read()
+
+
+def _label(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> dict[str, Any]:
+    label = msgpack.unpackb(_content(tar, entry))
+    if not isinstance(label, dict):
+        raise ValueError(f"{entry.name} is no table")
+    return label
