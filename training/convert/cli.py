@@ -42,15 +42,11 @@ def _data() -> None:
 
 
 @data.command()
-def photos(folder: FolderArgument, out: FlatOut = Path("data/photos")) -> None:
+def photos(folder: FolderArgument, out: FlatOut = Path("data/photos"), workers: WorkersOption = 1) -> None:
     """Photographs with 14 joints: crops/*.jpg beside joints.npz."""
-    from training.convert.photos import convert as convert_photos
+    from training.convert.photos import read
 
-    try:
-        count = convert_photos(folder, out)
-    except (TrainingError, OSError) as error:
-        raise Refused(str(error)) from None
-    typer.echo(f"{out}: {count} photographs")
+    _convert(lambda: read(folder), out, workers)
 
 
 @data.command()

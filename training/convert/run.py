@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
+import numpy as np
 
 from training.convert.crop import Athlete, Sample, sample, usable
 from training.convert.frames import Pictures
@@ -48,7 +49,11 @@ def convert(data: DataSet, out: Path, workers: int = 1, progress: Callable[[int]
     athletes = [athlete for athlete in data.athletes if usable(athlete)]
     if not athletes:
         raise TrainingError(f"{data.folder}: no athlete with enough labelled joints; is the data set whole?")
+    strange = next((a for a in athletes if a.camera is None and not _finite(a)), None)
+    if strange is not None:
+        raise TrainingError(f"{data.folder}: joints of {strange.key} are no numbers; restore the annotations")
     manifest = Manifest(out / f"{data.name}.manifest.json", data.folder, data.settings)
+    _check_shards(out, data.name, manifest)
     manifest.check_files(data.annotations)
     manifest.check_files(sorted({a.frame.path for a in athletes if a.frame.index is not None}))
     manifest.save()
@@ -64,6 +69,20 @@ def convert(data: DataSet, out: Path, workers: int = 1, progress: Callable[[int]
         done += len(shard.athletes)
         progress(done)
     return len(athletes)
+
+
+def _finite(athlete: Athlete) -> bool:
+    return bool(np.isfinite(athlete.joints_img_px[athlete.labelled]).all())
+
+
+def _check_shards(out: Path, name: str, manifest: Manifest) -> None:
+    """Shards whose manifest is missing may hold other athletes: they are not gone on with."""
+    shard = next(out.glob(f"{name}-?????.tar"), None)
+    if shard is not None and not manifest.path.exists():
+        raise TrainingError(
+            f"{shard}: nothing tells what it was made from ({manifest.path.name} is missing); delete the {name} shards "
+            f"or choose another --out"
+        )
 
 
 def _made(shards: list[_Shard], workers: int) -> Iterator[dict[Path, str]]:

@@ -114,7 +114,7 @@ def _folder(data: Path) -> Path:
 
 
 def _read(folder: Path, request: Request) -> tuple[list[Path], Array]:
-    files = [photo.path for photo in source.read(folder)]
+    files = [athlete.frame.path for athlete in source.read(folder).athletes]
     with np.load(folder / "joints.npz", allow_pickle=False) as data:
         joints = np.asarray(data["joints"], np.float64)
     known = joints[..., 2].sum(1) >= 4

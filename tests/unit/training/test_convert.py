@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from calibration.camera import Camera
 from engines.skeleton import BONES, JOINT_NAMES, LEFT, MIRROR, RIGHT
-from training.convert import cli, coco, crop, h36m, lsp, mpi_inf_3dhp, run
+from training.convert import cli, coco, crop, h36m, lsp, mpi_inf_3dhp, photos, run
 from training.errors import TrainingError
 from training.synth.shards import is_validation, read_shard
 
@@ -205,6 +205,61 @@ def test_lsp_flags_mean_hidden_and_in_the_extension_labelled(tmp_path, extended)
     check_picture(jpeg, label, [1, 2, 3, 4, 5, 6, 11, 13, 14, 15, 16])
 
 
+# Photographs
+
+
+@pytest.fixture
+def photos_folder(tmp_path):
+    """One photograph of 1200 px with a fine pattern; a second row has three joints only."""
+    folder = tmp_path / "photos"
+    (folder / "crops").mkdir(parents=True)
+    points = Camera(1200, 1200, 1400.0, (599.5, 599.5)).project(standing((0, -0.1, 2.6)))
+    rows = np.zeros((2, 14, 3), np.float32)
+    rows[0] = np.column_stack([points[[3, 2, 1, 4, 5, 6, 16, 15, 14, 11, 12, 13, 8, 10]], np.ones(14)])
+    rows[0, 6, 2] = 0  # right wrist
+    rows[1, :3] = rows[0, :3]
+    np.savez(folder / "joints.npz", filename=["im00001.jpg", "im00002.jpg"], joints=rows, joint_names=photos.NAMES)
+    picture = drawn(points, (1200, 1200))
+    picture[:200:2] = 255  # lines of one pixel
+    cv2.imwrite(str(folder / "crops" / "im00001.jpg"), picture)
+    return folder
+
+
+def test_photographs_keep_keys_and_fields_and_are_averaged_when_they_shrink(photos_folder, tmp_path):
+    assert run.convert(photos.read(photos_folder), tmp_path / "out") == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["photos-00000.tar", "photos.manifest.json"]
+    ((key, jpeg, label),) = shards_of(tmp_path / "out")
+    assert key == "lsp-im00001-00"
+    assert set(label) == {"joints_crop_px", "labelled", "visible", "side_px", "source"}
+    assert (label["source"], label["side_px"]) == ("photo", 288)
+    wrist = JOINT_NAMES.index("right_wrist")
+    assert (label["labelled"][wrist], label["visible"][wrist], label["joints_crop_px"][wrist]) == (0, 0, [0, 0])
+    check_picture(jpeg, label, [1, 2, 3, 4, 5, 6, 8, 11, 12, 13, 14, 15])
+    check_share(label)
+    # The top of the crop shows the lines, several to a pixel: grey, not black and white by chance.
+    lines = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)[4:20]
+    assert 100 < lines.min() <= lines.max() < 185
+
+
+def test_shards_without_their_manifest_are_not_gone_on_with(photos_folder, tmp_path):
+    out = tmp_path / "out"
+    run.convert(photos.read(photos_folder), out)
+    (out / "photos.manifest.json").unlink()
+    with pytest.raises(TrainingError, match=r"photos-00000.tar: nothing tells .* delete the photos shards or choose"):
+        run.convert(photos.read(photos_folder), out)
+    assert [path.name for path in out.iterdir()] == ["photos-00000.tar"]
+
+
+def test_joints_that_are_no_numbers_are_one_line(photos_folder, tmp_path):
+    with np.load(photos_folder / "joints.npz") as file:
+        values = dict(file)
+    values["joints"][0, 0, 0] = np.nan
+    np.savez(photos_folder / "joints.npz", **values)
+    with pytest.raises(TrainingError, match=r"joints of lsp-im00001-00 are no numbers"):
+        run.convert(photos.read(photos_folder), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 # 3D
 
 
@@ -363,6 +418,14 @@ def test_the_command_converts_and_says_how_many(coco_folder, tmp_path):
     result = CliRunner().invoke(cli.data, arguments)
     assert result.exit_code == 0, result.output
     assert "3 athletes of coco, 0 left out" in result.output
+
+
+@pytest.mark.parametrize("damage", [b"", b"no zip", b"PK\x03\x04 cut off"])
+def test_a_damaged_table_of_photographs_is_one_line(photos_folder, damage):
+    (photos_folder / "joints.npz").write_bytes(damage)
+    with pytest.raises(TrainingError, match="no photographs with joints here") as caught:
+        photos.read(photos_folder)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", ["json", "order", "mat", "npz"])

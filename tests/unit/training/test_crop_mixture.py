@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engines.skeleton import MIRROR
-from training.convert import photos
+from training.convert import photos, run
 from training.datasets import CropPool, Mixture, StoredCrop, plain_look, see, validation_crops
 from training.errors import TrainingError
 from training.prefetch import Prefetch
@@ -36,7 +36,7 @@ def album(tmp_path_factory):
 @pytest.fixture(scope="module")
 def shards_of_album(album, tmp_path_factory):
     out = tmp_path_factory.mktemp("data") / "photos"
-    assert photos.convert(album[0], out) == N
+    assert run.convert(photos.read(album[0]), out) == N
     return out
 
 
