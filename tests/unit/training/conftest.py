@@ -1,5 +1,6 @@
 """Small material for training tests: motion capture of random poses, and shards of drawn athletes."""
 
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,8 @@ import pytest
 import torch
 
 from engines.skeleton import BONES
+from models.pose_encoder import MLPPoseEncoder2D, MLPPoseEncoder3D
+from training.recipes import align
 from training.settings import Data
 from training.synth.motion import sample_random
 from training.synth.shards import is_validation, write_shard
@@ -16,6 +19,33 @@ from training.synth.shards import is_validation, write_shard
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def small_encoders(monkeypatch):
+    """The pose encoders `mlp` of the recipes, narrow and of one block."""
+    narrow = (partial(MLPPoseEncoder2D, width=64, blocks=1), partial(MLPPoseEncoder3D, width=64, blocks=1))
+    monkeypatch.setitem(align.ENCODERS, "mlp", narrow)
+
+
+@pytest.fixture
+def overfit():
+    """Trains a recipe on one batch; returns its losses in the first and the last `over` steps (their means)."""
+
+    def train(recipe, batch, steps, lr=1e-3, over=1):
+        groups = [{**g, "lr": lr * g.get("factor", 1.0)} for g in recipe.parameter_groups()]
+        optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
+        every = []
+        for _ in range(steps):
+            parts = recipe.losses(batch, 0.0)
+            optimiser.zero_grad()
+            parts["loss"].backward()
+            optimiser.step()
+            every.append({k: v.detach().item() for k, v in parts.items()})
+        ends = every[:over], every[-over:]
+        return tuple({k: float(np.mean([parts[k] for parts in end])) for k in every[0]} for end in ends)
+
+    return train
 
 
 def _mocap(folder: Path) -> None:

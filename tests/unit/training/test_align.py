@@ -1,12 +1,10 @@
 """`align`: both stages learn, what is frozen stays, temperatures keep their bounds, resume goes on exactly."""
 
 import math
-from functools import partial
 
 import pytest
 import torch
 
-from models.pose_encoder import MLPPoseEncoder2D, MLPPoseEncoder3D
 from training import checkpoint, losses
 from training.errors import TrainingError
 from training.loop import Options, Trainer
@@ -15,41 +13,22 @@ from training.recipes import align, build
 POSES = {"batch": 8, "dives": 0, "stills": 20, "validation": 8, "encoder": "mlp"}
 PICTURES = {"stage": "pictures", "encoder": "mlp", "batch": 4, "workers": 0, "validation": 4, "working_px": (64, 48)}
 
-
-SMALL_ENCODERS = (partial(MLPPoseEncoder2D, width=64, blocks=1), partial(MLPPoseEncoder3D, width=64, blocks=1))
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch):
-    monkeypatch.setitem(align.ENCODERS, "mlp", SMALL_ENCODERS)
+pytestmark = pytest.mark.usefixtures("small_encoders")
 
 
-def _overfit(recipe, batch, steps, lr=1e-3):
-    groups = [{**g, "lr": lr * g.get("factor", 1.0)} for g in recipe.parameter_groups()]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
-    first = None
-    for _ in range(steps):
-        parts = recipe.losses(batch, 0.0)
-        first = first or {k: v.detach().clone() for k, v in parts.items()}
-        optimiser.zero_grad()
-        parts["loss"].backward()
-        optimiser.step()
-    return first, {k: v.detach() for k, v in parts.items()}
-
-
-def test_poses_start_at_the_logarithm_of_the_batch_and_eight_are_told_apart(data):
+def test_poses_start_at_the_logarithm_of_the_batch_and_eight_are_told_apart(data, overfit):
     torch.manual_seed(0)
     recipe = build("align", POSES, data, seed=1)
-    first, last = _overfit(recipe, recipe.batch(0, 0.0), 40)
+    first, last = overfit(recipe, recipe.batch(0, 0.0), 40)
     assert float(first["loss"]) == pytest.approx(math.log(8), rel=0.1)
     assert float(last["loss"]) < 0.2
 
 
-def test_eight_pictures_are_told_apart_and_pose_encoders_do_not_move(data):
+def test_eight_pictures_are_told_apart_and_pose_encoders_do_not_move(data, overfit):
     torch.manual_seed(0)
     recipe = build("align", {**PICTURES, "batch": 8, "trunk_rate": 1.0, "heatmap_weight": 0.1}, data, seed=1)
     frozen = {k: v.clone() for k, v in recipe.modules.state_dict().items() if k.startswith("pose")}
-    first, last = _overfit(recipe, recipe.batch(0, 0.0), 25)
+    first, last = overfit(recipe, recipe.batch(0, 0.0), 25)
     assert float(last["pair"]) < 0.5 * float(first["pair"])
     assert float(last["triplet"]) < float(first["triplet"])
     assert all(torch.equal(v, recipe.modules.state_dict()[k]) for k, v in frozen.items())

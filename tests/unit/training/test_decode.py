@@ -1,7 +1,5 @@
 """`decode`: all tasks are learned, the trunk stays, the null condition and the honest spread do what they are for."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -9,53 +7,34 @@ import torch
 from engines.contracts import MODALITY_2D, MODALITY_IMAGE
 from engines.skeleton import PELVIS, J
 from models.decoders import DiffusionDecoder
-from models.pose_encoder import MLPPoseEncoder2D, MLPPoseEncoder3D
 from models.sampler import Sampler
 from training import checkpoint, export, metrics
 from training.loop import Average, Options, Trainer
-from training.recipes import align, build
+from training.recipes import build
 
 ALONE = {"batch": 8, "dives": 0, "stills": 20, "validation": 6, "pictures": 0, "encoder": "mlp", "solid_share": 1.0}
 SMALL = {"mlp_hidden": 64, "diffusion_hidden": 128}
 WITH_PICTURES = {**ALONE, **SMALL, "pictures": 4, "workers": 0, "working_px": (64, 48)}
+FEW = 5
+"""Diffusion times are drawn at random: five steps tell more than one."""
+
+pytestmark = pytest.mark.usefixtures("small_encoders")
 
 
-SMALL_ENCODERS = (partial(MLPPoseEncoder2D, width=64, blocks=1), partial(MLPPoseEncoder3D, width=64, blocks=1))
-
-
-@pytest.fixture(autouse=True)
-def _small(monkeypatch):
-    monkeypatch.setitem(align.ENCODERS, "mlp", SMALL_ENCODERS)
-
-
-def _overfit(recipe, batch, steps, lr=1e-3):
-    groups = [{**g, "lr": lr * g.get("factor", 1.0)} for g in recipe.parameter_groups()]
-    optimiser = torch.optim.AdamW(groups, weight_decay=0.0)
-    every = []
-    for _ in range(steps):
-        parts = recipe.losses(batch, 0.0)
-        optimiser.zero_grad()
-        parts["loss"].backward()
-        optimiser.step()
-        every.append({k: v.detach().item() for k, v in parts.items()})
-    first, last = every[:5], every[-5:]  # diffusion times are drawn at random: five steps tell more than one
-    return tuple({k: float(np.mean([parts[k] for parts in some])) for k in every[0]} for some in (first, last))
-
-
-def test_eight_poses_are_decoded_from_both_embeddings(data):
+def test_eight_poses_are_decoded_from_both_embeddings(data, overfit):
     torch.manual_seed(0)
     recipe = build("decode", {**ALONE, **SMALL, "encoder_rate": 1.0}, data, seed=1)
-    first, last = _overfit(recipe, recipe.batch(0, 0.0), 120, lr=2e-3)
+    first, last = overfit(recipe, recipe.batch(0, 0.0), 120, lr=2e-3, over=FEW)
     assert last["lift_m"] < 0.3 * first["lift_m"] and last["joints_m"] < 0.3 * first["joints_m"]
     assert last["contrast"] < 0.7 * first["contrast"]
     assert last["score"] < 0.8 * first["score"]
 
 
-def test_poses_and_keypoints_are_decoded_from_pictures_and_the_trunk_stays(data):
+def test_poses_and_keypoints_are_decoded_from_pictures_and_the_trunk_stays(data, overfit):
     torch.manual_seed(0)
     recipe = build("decode", {**WITH_PICTURES, "encoder_rate": 1.0}, data, seed=1)
     before = {k: v.clone() for k, v in recipe.modules["hrnet"].state_dict().items()}
-    first, last = _overfit(recipe, recipe.batch(0, 0.0), 40)
+    first, last = overfit(recipe, recipe.batch(0, 0.0), 40, over=FEW)
     assert last["keypoints"] < 0.5 * first["keypoints"]
     assert last["joints_m"] < 0.6 * first["joints_m"]
     after = recipe.modules["hrnet"].state_dict()
