@@ -1,9 +1,9 @@
 """HRNet image encoder: 2D heat maps and the embedding shared by image, 2D and 3D pose.
 
-High-resolution network for pose (ALGORITHMS 2.1; the official `pose_hrnet` defines key names and shapes, so
-its checkpoints load). Heat-map head: 1x1 convolution on the stride-4 branch. Embedding head (UniHPE,
-ALGORITHMS 2.1): every branch of the last stage average-pooled, concatenated (w18: 270, w32: 480, w48: 720),
-Linear to 1024.
+High-resolution network for pose (Sun et al., "Deep High-Resolution Representation Learning for Human Pose
+Estimation", CVPR 2019; the official `pose_hrnet` defines key names and shapes, so its checkpoints load). Heat-map
+head: 1x1 convolution on the stride-4 branch. Embedding head (UniHPE, Jiang et al., 2023): every branch of the last
+stage average-pooled, concatenated (w18: 270, w32: 480, w48: 720), Linear to 1024.
 
 The official pose network's last fusion outputs the stride-4 branch alone, so three of four branches would
 have no fused output to pool. The pooled maps are therefore the four branches *before the last module's

@@ -1,7 +1,8 @@
 """The sliding window of the temporal network: frames onto an even grid of time, features kept, gaps masked.
 
 The network was trained on grids of 35 to 75 steps a second. A slower source is filled up by linear interpolation, a
-faster one thinned; what was not seen is masked from attention, never invented (ALGORITHMS 5.3).
+faster one thinned; what was not seen is masked from attention, never invented (masked pose modelling, MPM, in the
+streaming form of `models.temporal`).
 """
 
 import math
