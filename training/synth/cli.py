@@ -138,20 +138,24 @@ def preview(
 @app.command()
 def dive(
     out: Annotated[Path, typer.Option("--out", help="Folder for dive.mp4 and dive.truth.json.")],
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Body, colours, water and splash.")] = 7001,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Body, colours, water, splash, camera.")] = 7001,
     code: Annotated[str, typer.Option("--code", help="Dive number, like 107C, 5253B or 626C.")] = "103C",
     height: Annotated[float, typer.Option("--height", help="Board or platform: 1, 3, 5, 7.5 or 10 m.")] = 3.0,
+    camera: Annotated[str, typer.Option("--camera", help="static, follow, zoom or random.")] = "static",
+    stand: Annotated[
+        str, typer.Option("--stand", help="Place of the camera: side, quarter, front, level, low or random.")
+    ] = "side",
 ) -> None:
     """Render a dive: 1080p50 video and the exact truth of every frame.
 
-    The camera is static, from the side; the truth file holds camera, events, joints in world and picture, and every
-    quantity of the dive report.
+    The camera rests, follows the diver as an operator would, or zooms while it follows. The truth file holds camera
+    (frame by frame for one that moves), events, joints in world and picture, and every quantity of the dive report.
     """
-    from training.synth import clip, render
+    from training.synth import clip, render, shots
     from training.synth.dive import DiveError, Plan
 
     try:
-        for path in clip.write(out, seed, Plan.of(code, height)):
+        for path in clip.write(out, seed, Plan.of(code, height), shots.Shot(camera, stand)):
             typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-    except (DiveError, render.NoGraphicsError, OSError) as error:
+    except (DiveError, shots.ShotError, render.NoGraphicsError, OSError) as error:
         raise _fail(error) from None

@@ -1,10 +1,11 @@
-"""A plain diving pool as scenery: tiled hall wall, water, deck, board on its tower, splash. Drawn by rays and polygons.
+"""A diving pool as scenery: the hall, boards on their towers, people at rest, the splash. Drawn by rays and polygons.
 
 World as in `dive`: origin at the board's edge, x over the water, z up, metres; colours are RGB 0-255.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,165 +15,175 @@ import numpy.typing as npt
 
 from training.synth.camera import Camera
 from training.synth.dive import GRAVITY_M_S2
+from training.synth.hall import BASIN_M, DECK_ABOVE_WATER_M, WALL_Y_M, Style, random_style, scenery
 from training.synth.render import Layer
-from training.synth.surfaces import field as noise_field
+
+__all__ = ["BASIN_M", "BOARD_LENGTH_M", "WALL_Y_M", "Figure", "Pool", "Splash", "Style", "Tower", "random_style"]
 
 Array = npt.NDArray[Any]
-Colour = tuple[float, float, float]
+Place = tuple[float, float, float]
 
-WALL_Y_M: Final = 9.0
-FAR_EDGE_Y_M: Final = 7.0
-DECK_END_X_M: Final = -1.6
-DECK_ABOVE_WATER_M: Final = 0.3
 BOARD_LENGTH_M: Final = 4.8
 FULCRUM_X_M: Final = -2.6
-_WATER: Final = np.array([38.0, 122, 150])
-_TILE: Final = np.array([214.0, 220, 218])
-_MOSAIC: Final = np.array([52.0, 98, 150])
-_WINDOW: Final = np.array([176.0, 206, 226])
-_DECK: Final = np.array([168.0, 160, 146])
-_STRIPE: Final = np.array([196.0, 74, 52])
-
-
-def _grid(first: Array, second: Array, pitch: float, line: float) -> Array:
-    """1 on the joints of a square grid of `pitch` metres, 0 between them."""
-    return np.maximum((first % pitch) < line, (second % pitch) < line)[..., None]
+PLATFORM_FROM_M: Final = 5.0
+"""From this height on a dive starts from a rigid platform instead of a springboard."""
+_RAIL_M: Final = 0.032
+_CONCRETE: Final = np.array([150.0, 150, 146])
+_BOARD: Final = np.array([150.0, 196, 214])
 
 
 @dataclass(frozen=True)
-class Style:
-    """Colours [3] of a pool hall and where its windows begin above the water."""
+class Figure:
+    """Somebody at rest: the foot of `sprite` [H, W, 4] uint8 (premultiplied) at `foot_m` [3], `height_m` high."""
 
-    water: Array = field(default_factory=_WATER.copy)
-    tile: Array = field(default_factory=_TILE.copy)
-    mosaic: Array = field(default_factory=_MOSAIC.copy)
-    window: Array = field(default_factory=_WINDOW.copy)
-    deck: Array = field(default_factory=_DECK.copy)
-    stripe: Array = field(default_factory=_STRIPE.copy)
-    sill_m: float = 4.6
+    sprite: Array
+    foot_m: Array
+    height_m: float
 
 
-def random_style(rng: np.random.Generator) -> Style:
-    """Pools of many colours, with bright or black windows."""
+@dataclass(frozen=True)
+class Tower:
+    """Another springboard or platform beside the one dived from: its middle line `y_m`, `height_m` above the water."""
 
-    def near(colour: Array, spread: float) -> Array:
-        return np.asarray(np.clip(colour * rng.uniform(0.6, 1.15) + rng.normal(0, spread, 3), 8, 250))
-
-    window = near(_WINDOW, 20) if rng.random() < 0.7 else np.full(3, rng.uniform(8, 40))
-    stripe = rng.uniform(10, 240, 3)
-    return Style(
-        near(_WATER, 14), near(_TILE, 18), near(_MOSAIC, 40), window, near(_DECK, 20), stripe, rng.uniform(2, 9)
-    )
-
-
-def _wall(style: Style, x: Array, z: Array, water_z: float) -> Array:
-    """Colours of the hall's far wall at (x, z): mosaic below, cream tiles, a row of windows above."""
-    colour = np.where(_grid(x, z, 0.3, 0.012), style.tile - 22, style.tile)
-    low = z < water_z + 1.3
-    colour = np.where(low[..., None], np.where(_grid(x, z, 0.1, 0.01), style.mosaic + 40, style.mosaic), colour)
-    window = ((x % 3.0) > 0.5) & (z > water_z + style.sill_m) & (z < water_z + style.sill_m + 1.8)
-    colour = np.where(window[..., None], style.window, colour)
-    stripe = (z > water_z + 1.3) & (z < water_z + 1.42)
-    colour = np.where(stripe[..., None], style.stripe, colour)
-    return np.asarray(colour * (0.80 + 0.028 * np.clip(z - water_z, 0, 8))[..., None])
+    y_m: float
+    height_m: float
 
 
 @dataclass(frozen=True)
 class Pool:
-    """The scenery seen by one static `camera`, with the water `height_m` below the board."""
+    """The scenery seen by one `camera`, with the water `height_m` below the board."""
 
     camera: Camera
     height_m: float
     style: Style = field(default_factory=Style)
+    towers: tuple[Tower, ...] = ()
+    figures: tuple[Figure, ...] = ()
 
-    def backdrop(self, rng: np.random.Generator) -> Array:
-        """Everything that does not move, [H, W, 3] uint8."""
-        width, height = self.camera.size_px
-        matrix = self.camera.matrix_px
-        columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-        rays = np.stack(
-            [(columns - matrix[0, 2]) / matrix[0, 0], (rows - matrix[1, 2]) / matrix[1, 1], np.ones_like(rows)], -1
-        )
-        rays = rays @ self.camera.world_from_cam[:3, :3].T
-        eye = self.camera.world_from_cam[:3, 3]
-        water_z = -self.height_m
-        share = (WALL_Y_M - eye[1]) / rays[..., 1]
-        at = eye + share[..., None] * rays
-        image = _wall(self.style, at[..., 0], at[..., 2], water_z)
-        down = np.where(rays[..., 2] < -1e-6, rays[..., 2], -1e-6)
-        at = eye + ((water_z - eye[2]) / down)[..., None] * rays
-        water = (at[..., 1] < FAR_EDGE_Y_M) & (at[..., 0] > DECK_END_X_M) & (rays[..., 2] < 0)
-        image = np.where(water[..., None], self._water(rng, at, eye), image)
-        # The edge of the far deck stands above the water; the deck's top lies behind it.
-        edge = eye + ((FAR_EDGE_Y_M - eye[1]) / rays[..., 1])[..., None] * rays
-        rim = (edge[..., 2] > water_z) & (edge[..., 2] < water_z + DECK_ABOVE_WATER_M)
-        image = np.where(rim[..., None], self.style.deck * 0.8, image)
-        at = eye + ((water_z + DECK_ABOVE_WATER_M - eye[2]) / down)[..., None] * rays
-        deck = (at[..., 1] < WALL_Y_M) & (rays[..., 2] < 0)
-        deck &= (at[..., 1] > FAR_EDGE_Y_M) | (at[..., 0] < DECK_END_X_M)
-        tiles = np.where(_grid(at[..., 0], at[..., 1], 0.5, 0.02), self.style.deck * 0.85, self.style.deck)
-        image = np.where(deck[..., None], tiles, image)
-        image = np.clip(image, 0, 255).astype(np.uint8)
-        self._tower(image)
+    def backdrop(self, rng: np.random.Generator, fine: int = 1) -> Array:
+        """Everything that does not move, [H, W, 3] uint8; `fine` squared rays go into a pixel."""
+        image = scenery(self.style, self.camera, -self.height_m, rng, fine)
+        standing: list[tuple[Array, Callable[[Array], None]]] = [
+            (np.array([FULCRUM_X_M, 0.0, 0.0]), lambda image: self._tower(image, Tower(0.0, self.height_m), False))
+        ]
+        for tower in self.towers:
+            place = np.array([FULCRUM_X_M, tower.y_m, tower.height_m - self.height_m])
+            standing.append((place, lambda image, tower=tower: self._tower(image, tower, True)))  # type: ignore[misc]
+        for figure in self.figures:
+            standing.append((figure.foot_m, lambda image, figure=figure: self._figure(image, figure)))  # type: ignore[misc]
+        forward = self.camera.world_from_cam[:3, 2]
+        for _, draw in sorted(standing, key=lambda item: -float(item[0] @ forward)):
+            draw(image)
         return image
 
-    def _water(self, rng: np.random.Generator, at: Array, eye: Array) -> Array:
-        """Water colours at the points `at` [H, W, 3]: body colour, ripples, the mirrored wall."""
-        waves = noise_field(rng, 1024, 24)
-        slope = np.gradient(cv2.GaussianBlur(waves, (0, 0), 2.0), axis=0) * 26
-        # There and back again, so that the ripples repeat without a seam.
-        u, v = (np.abs((at[..., k] * scale) % 2046 - 1023).astype(np.float32) for k, scale in ((0, 55), (1, 40)))
-        tilt = cv2.remap(slope.astype(np.float32), u, v, cv2.INTER_LINEAR)
-        ray = at - eye
-        steep = np.abs(ray[..., 2]) / np.linalg.norm(ray, axis=-1)
-        rise = -ray[..., 2] / ray[..., 1] + 0.35 * tilt
-        seen_z = -self.height_m + (WALL_Y_M - at[..., 1]) * np.clip(rise, 0.01, None)
-        mirrored = _wall(self.style, at[..., 0] + 2.0 * tilt, seen_z, -self.height_m)
-        mirror = np.clip(0.62 - 1.6 * steep, 0.12, 0.6)[..., None]
-        return (self.style.water * (1 + 0.5 * tilt)[..., None]) * (1 - mirror) + mirrored * mirror
+    def _face(self, image: Array, corners_m: Array, colour: Array) -> None:
+        cam = self.camera.to_cam(np.asarray(corners_m, float))
+        if cam[:, 2].min() < 0.2:
+            return
+        pixels = np.rint(self.camera.project(cam) * 16).clip(-1e8, 1e8).astype(np.int32)
+        cv2.fillPoly(image, [pixels], tuple(np.minimum(colour, 255.0).tolist()), cv2.LINE_AA, 4)
 
-    def _face(self, image: Array, corners_m: Array, colour: Colour) -> None:
-        pixels = self.camera.project(self.camera.to_cam(np.asarray(corners_m, float)))
-        cv2.fillPoly(image, [np.rint(pixels * 16).astype(np.int32)], colour, cv2.LINE_AA, 4)
-
-    def _box(self, image: Array, low: Colour, high: Colour, colour: Colour) -> None:
-        """A box seen from the front (its -y face) and above or beside."""
-        (x0, y0, z0), (x1, y1, z1) = low, high
-        lit = tuple(min(255.0, c * 1.15) for c in colour)
-        dim = tuple(c * 0.7 for c in colour)
+    def _box(self, image: Array, low: Place, high: Place, colour: Array) -> None:
+        """A box between two corners: the faces that the eye sees, each lit differently."""
         eye = self.camera.world_from_cam[:3, 3]
-        if eye[2] > z1:
-            self._face(image, np.array([[x0, y0, z1], [x1, y0, z1], [x1, y1, z1], [x0, y1, z1]]), lit)  # type: ignore[arg-type]
-        if eye[0] > x1:
-            self._face(image, np.array([[x1, y0, z0], [x1, y1, z0], [x1, y1, z1], [x1, y0, z1]]), dim)  # type: ignore[arg-type]
-        self._face(image, np.array([[x0, y0, z0], [x1, y0, z0], [x1, y0, z1], [x0, y0, z1]]), colour)
+        ends = np.array([low, high])
+        for axis, shades in ((2, (0.5, 1.15)), (0, (0.8, 0.7)), (1, (1.0, 0.85))):
+            side = 1 if eye[axis] > ends[1, axis] else 0 if eye[axis] < ends[0, axis] else None
+            if side is None:
+                continue
+            first, second = (k for k in range(3) if k != axis)
+            corners = np.tile(ends[0], (4, 1))
+            corners[:, axis] = ends[side, axis]
+            corners[1:3, first], corners[2:, second] = ends[1, first], ends[1, second]
+            self._face(image, corners, colour * shades[side])
 
-    def _tower(self, image: Array) -> None:
-        foot = -self.height_m + DECK_ABOVE_WATER_M
-        self._box(image, (-6.5, -0.6, foot), (-4.6, 0.6, -0.05), (150, 150, 146))
-        self._box(image, (FULCRUM_X_M - 0.25, -0.35, foot), (FULCRUM_X_M + 0.25, 0.35, -0.12), (132, 134, 132))
-        self._box(image, (-4.9, -0.45, -0.35), (FULCRUM_X_M + 0.3, 0.45, -0.12), (140, 142, 140))
-        for y in (0.5, -0.5):
-            for x in (-6.3, -5.0, -3.9, FULCRUM_X_M):
-                self._bar(image, (x, y, -0.1), (x, y, 0.95))
-            for z in (0.5, 0.95):
-                self._bar(image, (-6.3, y, z), (FULCRUM_X_M, y, z))
+    def _tower(self, image: Array, tower: Tower, with_board: bool) -> None:
+        z, y, foot = tower.height_m - self.height_m, tower.y_m, -self.height_m + DECK_ABOVE_WATER_M
+        if tower.height_m >= PLATFORM_FROM_M:
+            self._platform(image, y, z, foot)
+            return
+        self._box(image, (-6.5, y - 0.6, foot), (-4.6, y + 0.6, z - 0.05), _CONCRETE)
+        self._box(
+            image,
+            (FULCRUM_X_M - 0.25, y - 0.35, foot),
+            (FULCRUM_X_M + 0.25, y + 0.35, z - 0.12),
+            _CONCRETE * 0.89,
+        )
+        self._box(image, (-4.9, y - 0.45, z - 0.35), (FULCRUM_X_M + 0.3, y + 0.45, z - 0.12), _CONCRETE * 0.94)
+        if with_board:
+            self._board(image, y, z, 0.0)
+        self._rails(image, (-6.3, -5.0, -3.9, FULCRUM_X_M), (y + 0.5, y - 0.5), z)
 
-    def _bar(self, image: Array, start: Colour, end: Colour) -> None:
-        ends = self.camera.project(self.camera.to_cam(np.array([start, end], float)))
-        first, second = (tuple(int(v) for v in point) for point in np.rint(ends * 16))
-        cv2.line(image, first, second, (120, 132, 142), 5, cv2.LINE_AA, 4)
+    def _platform(self, image: Array, y: float, z: float, foot: float) -> None:
+        self._box(image, (-6.6, y - 0.5, foot), (-5.2, y + 0.5, z - 0.25), _CONCRETE * 0.9)
+        above = self.camera.world_from_cam[2, 3] > z
+        posts, sides = (-6.9, -5.2, -3.4, -1.0), (y + 1.25, y - 1.25)
+        if not above:
+            self._rails(image, posts, sides, z + 0.1)
+        self._box(image, (-7.0, y - 1.3, z - 0.28), (0.0, y + 1.3, z), _CONCRETE)
+        if above:
+            mat = np.array([[-1.2, y - 1.2, z], [0, y - 1.2, z], [0, y + 1.2, z], [-1.2, y + 1.2, z]])
+            self._face(image, mat, _BOARD * 0.8)
+            self._rails(image, posts, sides, z + 0.1)
+
+    def _rails(self, image: Array, posts: tuple[float, ...], sides: tuple[float, ...], z: float) -> None:
+        for y in sides:
+            for x in posts:
+                self._bar(image, (x, y, z - 0.1), (x, y, z + 0.95))
+            for up in (0.5, 0.95):
+                self._bar(image, (posts[0], y, z + up), (posts[-1], y, z + up))
+
+    def _bar(self, image: Array, start: Place, end: Place) -> None:
+        cam = self.camera.to_cam(np.array([start, end], float))
+        if cam[:, 2].min() < 0.2:
+            return
+        ends = np.rint(self.camera.project(cam) * 16).clip(-1e8, 1e8)
+        first, second = (tuple(int(v) for v in point) for point in ends)
+        thick = _RAIL_M * float(self.camera.matrix_px[0, 0]) / float(cam[:, 2].mean())
+        # Thinner than a pixel: fainter instead, over what is behind.
+        below = image if thick >= 1 else image.copy()
+        cv2.line(below, first, second, (120, 132, 142), max(1, round(thick)), cv2.LINE_AA, 4)
+        if thick < 1:
+            image[:] = cv2.addWeighted(image, 1 - thick, below, thick, 0)
 
     def board(self, image: Array, tip_m: float) -> None:
-        """Draw the board, bent so that its tip is at height `tip_m`."""
+        """Draw the board, bent so that its tip is at height `tip_m`; a platform is part of the backdrop."""
+        if self.height_m < PLATFORM_FROM_M:
+            self._board(image, 0.0, 0.0, tip_m)
+
+    def _board(self, image: Array, y: float, height: float, tip_m: float) -> None:
         x = np.linspace(-BOARD_LENGTH_M, 0, 25)
-        bend = tip_m * np.clip((x - FULCRUM_X_M) / -FULCRUM_X_M, 0, None) ** 1.7
+        bend = height + tip_m * np.clip((x - FULCRUM_X_M) / -FULCRUM_X_M, 0, None) ** 1.7
+        eye = self.camera.world_from_cam[:3, 3]
+        near, far = (y - 0.25, y + 0.25) if eye[1] < y else (y + 0.25, y - 0.25)
         for k in range(len(x) - 1):
             (x0, x1), (z0, z1) = x[k : k + 2], bend[k : k + 2]
-            top = [[x0, -0.25, z0], [x1, -0.25, z1], [x1, 0.25, z1], [x0, 0.25, z0]]
-            side = [[x0, -0.25, z0 - 0.05], [x1, -0.25, z1 - 0.05], [x1, -0.25, z1], [x0, -0.25, z0]]
-            self._face(image, np.array(top), (150, 196, 214))
-            self._face(image, np.array(side), (84, 128, 150))
+            below = z1 if eye[2] > z1 else z1 - 0.05
+            top = [[x0, near, z0 + below - z1], [x1, near, below], [x1, far, below], [x0, far, z0 + below - z1]]
+            side = [[x0, near, z0 - 0.05], [x1, near, z1 - 0.05], [x1, near, z1], [x0, near, z0]]
+            self._face(image, np.array(top), _BOARD if eye[2] > z1 else _BOARD * 0.45)
+            self._face(image, np.array(side), _BOARD * 0.62)
+        if eye[0] > 0:
+            z = bend[-1]
+            tip = [[0, near, z - 0.05], [0, near, z], [0, far, z], [0, far, z - 0.05]]
+            self._face(image, np.array(tip), _BOARD * 0.55)
+
+    def _figure(self, image: Array, figure: Figure) -> None:
+        cam = self.camera.to_cam(figure.foot_m)
+        if cam[2] < 1.0:
+            return
+        x, y = self.camera.project(cam)
+        height = figure.height_m * self.camera.matrix_px[1, 1] / cam[2]
+        rows, columns = figure.sprite.shape[:2]
+        high, wide = max(1, round(height)), max(1, round(height * columns / rows))
+        left, top = round(x - wide / 2), round(y - high)
+        x0, y0 = max(0, left), max(0, top)
+        x1, y1 = min(image.shape[1], left + wide), min(len(image), top + high)
+        if x0 >= x1 or y0 >= y1:
+            return
+        shown = cv2.resize(figure.sprite, (wide, high), interpolation=cv2.INTER_AREA)
+        shown = shown[y0 - top : y1 - top, x0 - left : x1 - left].astype(np.uint16)
+        part = image[y0:y1, x0:x1]
+        part[:] = np.minimum(shown[..., :3] + part * (255 - shown[..., 3:]) // 255, 255)
 
     def with_athlete(self, image: Array, layer: Layer, camera: Camera) -> Array:
         """The picture [H, W, 3] of `camera` with a layer that it drew in it, as it looks through water below the

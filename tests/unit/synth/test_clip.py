@@ -61,8 +61,9 @@ def test_truth_of_a_drawn_body(model, athlete):
     dived = dive.simulate(Plan(female=1.0), clip.anny_shape(model, athlete), 25)
     lengths = np.linalg.norm(dived.joints_world_m[:, 1] - dived.joints_world_m[:, 2], axis=-1)
     assert np.ptp(lengths) < 0.005
-    made = clip.truth_map(dived, clip.side_camera(dived.plan), 1)
+    made = clip.truth_map(dived, [clip.side_camera(dived.plan)], 1)
     assert json.loads(json.dumps(made))["frames"][3]["phase"] == "stand"
+    assert "world_from_cam" in made and "world_from_cam" not in made["frames"][3]
     pixels = np.array([frame["joints_img_px"] for frame in made["frames"]])
     rows = np.array([frame["phase"] not in ("entry", "under") for frame in made["frames"]])
     assert (pixels[rows] > 20).all()
@@ -75,6 +76,7 @@ def test_truth_of_a_drawn_body(model, athlete):
         (["crops", "--out", "x", "--seed", "7001"], "reserved"),
         (["crops", "--out", "x", "--mocap", "nowhere"], "no .npz"),
         (["dive", "--out", "x", "--code", "107X"], "not a dive number"),
+        (["dive", "--out", "x", "--camera", "drone"], "choose from static, follow"),
         (["preview", "--out", "x.png", "--kind", "cats"], "unknown"),
     ],
 )
