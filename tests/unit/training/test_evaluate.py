@@ -252,6 +252,32 @@ def test_the_truth_of_the_sample_is_read_as_it_was_projected():
     assert truth.rate_hz == 50 and truth.in_view.any()
 
 
+def test_clips_of_an_older_recipe_are_rendered_again_and_others_kept(tmp_path, monkeypatch):
+    rendered = []
+
+    def render(folder, seed, camera):
+        rendered.append((seed, camera))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dive.mp4").touch()
+        (folder / "dive.truth.json").write_text(json.dumps({"recipe": synth_dives.RECIPE}))
+
+    monkeypatch.setattr(synth_dives, "_render", render)
+    assert len(synth_dives._videos(tmp_path)) == len(synth_dives.SEEDS) == len(rendered)
+    assert {camera for _, camera in rendered} == {"static", "follow"}
+    rendered.clear()
+    (tmp_path / "own").mkdir()
+    for name in ("dive.mp4", "dive.truth.json"):
+        (tmp_path / "own" / name).write_text("{}")
+    assert len(synth_dives._videos(tmp_path)) == len(synth_dives.SEEDS) + 1 and not rendered
+    (tmp_path / "dive-9002" / "dive.truth.json").write_text(json.dumps({"made_with": "an older recipe"}))
+    (tmp_path / "dive-9003" / "dive.mp4").unlink()
+    assert len(synth_dives._videos(tmp_path)) == len(synth_dives.SEEDS) + 1
+    assert rendered == [(9002, "follow"), (9003, "follow")]
+    own = tmp_path / "only"
+    (tmp_path / "own").rename(own)
+    assert [video.parent for video in synth_dives._videos(own)] == [own]
+
+
 def test_a_clip_without_truth_is_one_line(tmp_path):
     (tmp_path / "a.truth.json").write_text("{}")
     with pytest.raises(TrainingError, match="not the truth of a clip"):
