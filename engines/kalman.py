@@ -43,7 +43,6 @@ class BoxFilter:
         self.settings = KalmanSettings() if settings is None else settings
         self.u, self.v, self.width, self.height = _centred(box_img_px)
         self.velocity_px_s = (0.0, 0.0)
-        self.coasted_s = 0.0
         self._frames = 0
         side = self._side
         # Covariance of (position, velocity): var position, covariance, var velocity.
@@ -81,7 +80,6 @@ class BoxFilter:
         self._pv += dt_s * self._vv + noise * dt_s**2 / 2
         self._vv += noise * dt_s
         self._size_variance += self.settings.size_walk**2 * dt_s
-        self.coasted_s += dt_s
         self._frames += 1
 
     def distance2(self, box_img_px: Box) -> float:
@@ -103,7 +101,7 @@ class BoxFilter:
         self._vv -= gain_v * self._pv
         self._pp, self._pv = self._pp * (1 - gain), self._pv * (1 - gain)
         self._resize(width, height)
-        self.coasted_s, self._frames = 0.0, 0
+        self._frames = 0
         return True
 
     @property

@@ -10,7 +10,6 @@ standard deviation 0.5 of the scaled state) order 1 gives 0.65 / 0.71 of the tru
 order 2 gives 1.08 / 1.14. The sampler therefore moves hypotheses from their mean by factors fitted on validation.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,23 +83,6 @@ def integrate(
             target = (1 + lead) * data - lead * last_data
         x = (s_next / s) * x - m_next * math.expm1(-h) * target
         last_data, last_h = data, h
-    return x
-
-
-def euler_flow(
-    noise_at: Callable[[Tensor, Tensor], Tensor], start: Tensor, sde: SDE, steps: int, pf_factor: float = 0.5
-) -> Tensor:
-    """Plain Euler integration of dx/dt = f - pf_factor g^2 score, uniform in t; the reference for many steps.
-
-    The probability-flow equation has the factor 1/2. A factor of 1 without noise seeks the dominant mode and
-    loses all spread: use it for one most likely pose, never for several hypotheses or an uncertainty.
-    """
-    grid = torch.linspace(1.0, EPS_SAMPLE, steps + 1, dtype=torch.float64)
-    x = start
-    for t, t_next in itertools.pairwise(grid):
-        score = -noise_at(x, t) / sde.std(t)
-        slope = sde.drift_rate(t) * x - pf_factor * sde.diffusion_squared(t) * score
-        x = x + slope * (t_next - t)
     return x
 
 

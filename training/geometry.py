@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.contracts import CROP_H, CROP_W
-from engines.skeleton import LEFT, MIRROR, RIGHT, J
+from engines.skeleton import MIRROR
 
 Array = NDArray[np.float32]
 
@@ -88,14 +88,6 @@ def normalise(points: Array, centre: Array, height: Array) -> Array:
     return (points - centre[..., None, :]) / (height[..., None, None] / 2)
 
 
-def rotate_in_plane(joints: Array, angle_rad: NDArray[np.floating]) -> Array:
-    """Camera-frame joints (..., J, 3) turned about the optical axis, positive from x (right) to y (down).
-
-    An image rotation by the same angle about the principal point moves their projections along exactly.
-    """
-    return joints @ np.swapaxes(rotation(2, angle_rad), -1, -2)
-
-
 def mirror(joints: Array) -> Array:
     """Joints (..., J, 2 or 3) of the mirrored picture: first coordinate negated, left and right exchanged."""
     out = joints[..., list(MIRROR), :].copy()
@@ -106,6 +98,3 @@ def mirror(joints: Array) -> Array:
 def stature_like(rng: np.random.Generator, n: int) -> Array:
     """Scale factors (n,) that spread mocap statures of about 1.7 m over 1.45 to 1.95 m."""
     return np.clip(rng.normal(1.0, 0.06, n), 0.85, 1.15).astype(np.float32)
-
-
-SIDE: Final = tuple("r" if j in RIGHT else "l" if j in LEFT else "m" for j in range(J))

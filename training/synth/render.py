@@ -134,11 +134,6 @@ class Renderer:
             for shell in (Shell.SKIN, Shell.HEAD, Shell.TAIL)
         }
 
-    @property
-    def driver(self) -> str:
-        """Name of the OpenGL driver in use."""
-        return str(self._gl.info["GL_RENDERER"])
-
     def draw(self, body: Body, vertices_world_m: Array, look: Look, light: Lighting, camera: Camera) -> Layer:
         """One posed body [V, 3] seen by `camera`, on nothing."""
         width, height = camera.size_px

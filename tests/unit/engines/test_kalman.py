@@ -79,9 +79,7 @@ def test_a_box_beyond_the_gate_changes_nothing():
     assert tracker.distance2(box(800, 300)) > 9.21
     assert not tracker.update(box(800, 300))
     assert (tracker.box_img_px, tracker.velocity_px_s, tracker.sd_px) == before
-    assert tracker.coasted_s == pytest.approx(0.02)
     assert tracker.update(box(502, 301))
-    assert tracker.coasted_s == 0.0
 
 
 def test_coasting_follows_the_parabola_and_grows_unsure():
@@ -92,7 +90,6 @@ def test_coasting_follows_the_parabola_and_grows_unsure():
     for _ in path[50:]:
         tracker.predict(dt, (0, gravity))
     np.testing.assert_allclose(centre(tracker.box_img_px), path[-1], atol=3.0)
-    assert tracker.coasted_s == pytest.approx(dt * len(path[50:]))
     assert tracker.sd_px > 3 * sure
 
 

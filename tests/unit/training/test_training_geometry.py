@@ -66,15 +66,6 @@ def test_bones_keep_their_lengths_under_every_look():
     assert np.linalg.norm(legs, axis=1) == pytest.approx(np.linalg.norm(mirrored, axis=1), abs=1e-5)
 
 
-def test_rotation_in_the_plane_equals_rotation_of_the_picture():
-    joints = RNG.normal(size=(4, J, 3)).astype(np.float32) * 0.4 + [0.5, -0.3, 6.0]
-    angle = np.array([0.3, 1.2, -2.0, 3.0])
-    turned = geo.project(geo.rotate_in_plane(joints, angle))
-    c, s = np.cos(angle), np.sin(angle)
-    plane = np.moveaxis(np.array([[c, -s], [s, c]]), -1, 0)
-    assert np.abs(turned - geo.project(joints) @ np.swapaxes(plane, 1, 2)).max() < 1e-5
-
-
 def test_mirror_twice_is_nothing_and_towards_reaches_the_bearing():
     joints = RNG.normal(size=(3, J, 3)).astype(np.float32)
     assert np.array_equal(geo.mirror(geo.mirror(joints)), joints)
