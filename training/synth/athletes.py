@@ -76,6 +76,7 @@ def poses(rng: np.random.Generator, mocap: motion.Mocap | None, count: int) -> m
         np.concatenate([part.joints_m for part in parts]),
         np.concatenate([part.plantar_rad for part in parts]),
         [source for part in parts for source in part.source],
+        [moment for part in parts for moment in part.moment],
     )
 
 
@@ -83,7 +84,8 @@ def poses(rng: np.random.Generator, mocap: motion.Mocap | None, count: int) -> m
 class Posed:
     """A body in one pose: `vertices_m` [V, 3], `joints_m` [17, 3] in the world, pelvis at the origin.
 
-    `moved_m` [V, 3] is how far each vertex travels while the shutter is open; None for a sharp picture.
+    `moved_m` [V, 3] is how far each vertex travels while the shutter is open; None for a sharp picture. `moment` of a
+    dive where the pose is from one.
     """
 
     body: Body
@@ -91,6 +93,7 @@ class Posed:
     joints_m: Array
     source: str
     moved_m: Array | None = None
+    moment: motion.Moment = motion.NO_DIVE
 
 
 def group(rng: np.random.Generator, mocap: motion.Mocap | None, count: int, upright: float = 0.0) -> Iterator[Posed]:
@@ -111,7 +114,7 @@ def group(rng: np.random.Generator, mocap: motion.Mocap | None, count: int, upri
         if k in blurred:
             swing = (vertices[count + int(np.flatnonzero(blurred == k)[0])] - vertices[k]) / _SWING_S
             moved = (swing + _flight(rng, vertices[k])) @ turn.T * rng.uniform(*_EXPOSURE_S)
-        yield Posed(body, vertices[k] @ turn.T, joints[k] @ turn.T, drawn.source[k], moved)
+        yield Posed(body, vertices[k] @ turn.T, joints[k] @ turn.T, drawn.source[k], moved, drawn.moment[k])
 
 
 def _swung(rng: np.random.Generator, joints_m: Array) -> Array:

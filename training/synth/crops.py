@@ -94,6 +94,7 @@ def make(rng: np.random.Generator, seed: int, group: int, sources: Sources) -> l
             if label is None:
                 raise RuntimeError(f"group {group}: the camera missed the body; report this seed: {seed}")
             label |= {"seed": seed, "source": posed.source, "stature_m": round(posed.body.stature_m, 3)}
+            label |= posed.moment.as_label()
             key = f"s{seed}-g{group:06d}-{len(samples):02d}"
             samples.append((key, jpg(rng, lens.sent(rng, lens.taken(rng, image))), label))
             others.append(layer)

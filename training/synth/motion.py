@@ -6,7 +6,7 @@ present, `ok` [F] (False around glitches).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,9 @@ FLIGHTS: Final = (
     ("stand", "crouch", "push", "arms_up", "layout_arms_up"),
 )
 """Sequences of key poses a dive goes through."""
+POSITIONS: Final = ("C", "C", "B", "B", "A", "D", None)
+"""The letter of each of them; the last one only jumps."""
+_BOARD: Final = ("stand", "crouch", "push")
 
 
 class MocapError(RuntimeError):
@@ -79,12 +82,42 @@ def read_mocap(folder: Path) -> Mocap:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """Where in a dive a pose is: `phase` board, flight, entry or water, none outside dives; `position` A to D.
+
+    `share` 0-1 of the way from the first key pose to the last, evenly spaced; `events` shares of take_off and entry.
+    Moments are drawn pose by pose, so there is neither a dive number nor a clock.
+    """
+
+    phase: str = "none"
+    position: str | None = None
+    share: float | None = None
+    events: dict[str, float] = field(default_factory=dict)
+
+    def as_label(self) -> dict[str, Any]:
+        """Fields of a sample's label."""
+        share = None if self.share is None else round(self.share, 4)
+        events = {name: round(at, 4) for name, at in self.events.items()}
+        return {
+            "phase": self.phase,
+            "dive_code": None,
+            "dive_position": self.position,
+            "dive_share": share,
+            "dive_events": events,
+        }
+
+
+NO_DIVE: Final = Moment()
+
+
+@dataclass(frozen=True)
 class PoseSample:
-    """Poses to be put on bodies: `joints_m` [B, 17, 3] z up, `plantar_rad` [B], `source` per pose."""
+    """Poses to be put on bodies: `joints_m` [B, 17, 3] z up, `plantar_rad` [B], `source` and `moment` per pose."""
 
     joints_m: Array
     plantar_rad: Array
     source: list[str]
+    moment: list[Moment]
 
 
 def sample_mocap(mocap: Mocap, rng: np.random.Generator, count: int) -> PoseSample:
@@ -93,13 +126,13 @@ def sample_mocap(mocap: Mocap, rng: np.random.Generator, count: int) -> PoseSamp
     joints = joints - joints[:, :1]
     mirrored = joints[:, MIRROR] * np.array([-1, 1, 1], joints.dtype)
     joints = np.where((rng.random(count) < 0.5)[:, None, None], mirrored, joints)
-    return PoseSample(joints, rng.uniform(-0.2, 0.5, count), ["mocap"] * count)
+    return PoseSample(joints, rng.uniform(-0.2, 0.5, count), ["mocap"] * count, [NO_DIVE] * count)
 
 
 def sample_random(rng: np.random.Generator, count: int) -> PoseSample:
     """Random gymnast-like poses, upright."""
     angles = random_angles(rng, count)
-    return PoseSample(joints_of(angles), angles[:, COLUMN["plantar"]], ["random"] * count)
+    return PoseSample(joints_of(angles), angles[:, COLUMN["plantar"]], ["random"] * count, [NO_DIVE] * count)
 
 
 def random_rotation(rng: np.random.Generator) -> Array:
@@ -116,19 +149,35 @@ def random_rotation(rng: np.random.Generator) -> Array:
 
 def sample_dive(rng: np.random.Generator, count: int) -> PoseSample:
     """Moments of dives: between neighbouring key poses of one position, turned anyhow about the somersault axis."""
-    angles = np.stack([_moment(rng) for _ in range(count)])
+    drawn = [_moment(rng) for _ in range(count)]
+    angles = np.stack([pose for pose, _ in drawn])
     joints = joints_of(angles)
     turns = np.stack([_flight_turn(rng) for _ in range(count)])
     joints = np.einsum("bij,bkj->bki", turns, joints)
-    return PoseSample(joints, angles[:, COLUMN["plantar"]], ["dive"] * count)
+    return PoseSample(joints, angles[:, COLUMN["plantar"]], ["dive"] * count, [moment for _, moment in drawn])
 
 
-def _moment(rng: np.random.Generator) -> Array:
-    poses = FLIGHTS[int(rng.integers(len(FLIGHTS)))]
+def _moment(rng: np.random.Generator) -> tuple[Array, Moment]:
+    number = int(rng.integers(len(FLIGHTS)))
+    poses = FLIGHTS[number]
     first = int(rng.integers(len(poses) - 1))
     start, end = KEY_POSES[poses[first]], KEY_POSES[poses[first + 1]]
-    angles = start + rng.beta(0.6, 0.6) * (end - start)
-    return np.clip(angles + rng.normal(0, np.deg2rad(5), len(angles)), LOW, HIGH)
+    share = float(rng.beta(0.6, 0.6))
+    angles = start + share * (end - start)
+    pose = np.clip(angles + rng.normal(0, np.deg2rad(5), len(angles)), LOW, HIGH)
+    return pose, _moment_of(number, first + share)
+
+
+def _moment_of(number: int, way: float) -> Moment:
+    """The moment `way` key poses after the first of sequence `number`: the phase is that of the nearest key pose."""
+    poses = FLIGHTS[number]
+    nearest = poses[int(way + 0.5)]
+    phase = "board" if nearest in _BOARD else "entry" if nearest == "entry" else "flight"
+    last = len(poses) - 1
+    events = {"take_off": (poses.index("push") + 0.5) / last}
+    if poses[-1] == "entry":
+        events["entry"] = (last - 0.5) / last
+    return Moment(phase, POSITIONS[number], way / last, events)
 
 
 def _flight_turn(rng: np.random.Generator) -> Array:

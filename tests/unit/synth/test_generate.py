@@ -45,6 +45,19 @@ def test_most_joints_are_visible(crops):
     assert 0.5 < seen.mean() < 0.99
 
 
+def test_crops_say_where_in_a_dive_they_are(crops):
+    for _, _, label in crops:
+        moment = [label[name] for name in ("phase", "dive_code", "dive_position", "dive_share", "dive_events")]
+        if label["source"] == "dive":
+            assert label["phase"] in ("board", "flight", "entry") and 0 <= label["dive_share"] <= 1
+            assert label["dive_position"] in ("A", "B", "C", "D", None)
+            assert (label["phase"] == "board") == (label["dive_share"] < label["dive_events"]["take_off"])
+            assert (label["phase"] == "entry") == (label["dive_share"] >= label["dive_events"].get("entry", 2))
+        else:
+            assert moment == ["none", None, None, None, {}]
+    assert {label["source"] for *_, label in crops} == {"dive", "random"}
+
+
 def test_pictures_decode_to_their_size(crops, scenes):
     for samples, side in ((crops, crops_of.SIDE_PX), (scenes, wide.SIDE_PX)):
         image = cv2.imdecode(np.frombuffer(samples[0][1], np.uint8), cv2.IMREAD_COLOR)
