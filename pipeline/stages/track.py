@@ -1,7 +1,7 @@
 """track: where the subject is. The spatial transformer looks, a Kalman filter remembers, the crop is cut for encode.
 
-Nobody known: the STN looks at the whole picture (the thumbnail). Somebody known: it looks at a search window around
-the predicted box. No subject is said as data, never by silence.
+Nobody known: the STN looks at the whole picture (the thumbnail) and at some squares of it, others in each frame.
+Somebody known: it looks at a search window around the predicted box. No subject is said as data, never by silence.
 """
 
 from collections import Counter
@@ -27,10 +27,15 @@ from pipeline.config import TrackSettings
 from pipeline.messages import Box, Frame, Matrix3, Track, TrackState, moment_of
 from pipeline.picture import Picture, cut
 from pipeline.ring import Overrun, Ring
+from pipeline.search import Sweep
 from pipeline.stage import Host
 
+SQUARES_A_FRAME: Final = 3
+"""Looked at besides the whole picture while nobody is known; encode and decode have nothing to do then."""
+SURE: Final = 0.9
+"""Presence from which a find in the whole picture is taken up at once; any other has to be the best of a sweep."""
 RECHECK_S: Final = 1.0
-"""How often the whole picture is looked at although a subject is followed, to leave a box that drifted away."""
+"""How often all of the picture is looked over although a subject is followed, to leave a box that drifted away."""
 _ELSEWHERE_IOU: Final = 0.1
 _SMALLEST_BOX_PX: Final = 8.0
 
@@ -52,6 +57,7 @@ class Tracker:
         self._seen_ns = 0
         self._checked_ns = 0
         self._suspicions = 0
+        self._sweep: Sweep | None = None
         self.dropped: Counter[str] = Counter()
         if ring is not None:
             self.dropped["restart"] = ring.attach_reader()
@@ -85,17 +91,31 @@ class Tracker:
         return _track_of(frame, self._subject, state, presence, box, crop, picture)
 
     def _acquire(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
-        """Look at the whole picture, then once more, closer."""
-        box, presence = self._whole(frame)
-        if presence >= self._settings.acquire_presence:
+        """Where somebody seems to be, look once more, closer."""
+        box, presence = self._seek(frame, picture)
+        if box is not None:
             box, presence = self._look(picture, window_of_box(box, self._settings.search_factor))
-        if presence < self._settings.acquire_presence:
+        if box is None or presence < self._settings.acquire_presence:
             return "none", presence
         self._filter = BoxFilter(box)
+        self._sweep = None
         self._subject += 1
         self._seen_ns = self._checked_ns = frame.t_media_ns
         self._suspicions = 0
         return "acquired", presence
+
+    def _seek(self, frame: Frame, picture: Picture) -> tuple[Box | None, float]:
+        """Somebody whom the whole picture shows beyond doubt, else at the end of a sweep the likeliest of it."""
+        if self._sweep is None or self._sweep.over:
+            self._sweep = Sweep(frame.width, frame.height)
+        box, presence = self._whole(frame)
+        if presence >= max(SURE, self._settings.acquire_presence):
+            return box, presence
+        self._sweep.saw(box, presence)
+        for window in self._sweep.windows(SQUARES_A_FRAME):
+            self._sweep.saw(*self._look(picture, window))
+        likely = self._sweep.over and self._sweep.presence >= self._settings.acquire_presence
+        return (self._sweep.box if likely else None), self._sweep.presence
 
     def _follow(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
         """Predict, look around the prediction, believe what the gate lets through."""
@@ -105,24 +125,29 @@ class Tracker:
         box, presence = self._look(picture, window)
         if presence >= self._settings.keep_presence and self._filter.update(box):
             self._seen_ns = frame.t_media_ns
-            self._suspect(frame)
-            return "followed", presence
-        if (frame.t_media_ns - self._seen_ns) * 1e-9 <= self._settings.coast_s:
+            if not self._drifted(frame, picture, presence):
+                return "followed", presence
+        elif (frame.t_media_ns - self._seen_ns) * 1e-9 <= self._settings.coast_s:
             return "coasted", presence
-        self._filter = None
+        self._filter = self._sweep = None
         return self._acquire(frame, picture)
 
-    def _suspect(self, frame: Frame) -> None:
-        """Twice in a row the whole picture shows somebody clearly elsewhere: the followed box has drifted."""
-        if (frame.t_media_ns - self._checked_ns) * 1e-9 < RECHECK_S:
-            return
+    def _drifted(self, frame: Frame, picture: Picture, presence: float) -> bool:
+        """Whether the picture, one square a frame, showed somebody elsewhere more clearly twice in a row."""
         assert self._filter is not None
-        self._checked_ns = frame.t_media_ns
-        box, presence = self._whole(frame)
-        elsewhere = presence >= self._settings.acquire_presence and _iou(box, self._filter.box_img_px) < _ELSEWHERE_IOU
-        self._suspicions = self._suspicions + 1 if elsewhere else 0
-        if self._suspicions >= 2:
-            self._seen_ns = 0
+        if self._sweep is None:
+            if (frame.t_media_ns - self._checked_ns) * 1e-9 >= RECHECK_S:
+                self._sweep = Sweep(frame.width, frame.height)
+            return False
+        for window in self._sweep.windows(1):
+            box, there = self._look(picture, window)
+            if there >= presence and _iou(box, self._filter.box_img_px) < _ELSEWHERE_IOU:
+                self._sweep.saw(box, there)
+        if self._sweep.over:
+            elsewhere = self._sweep.presence >= self._settings.acquire_presence
+            self._suspicions = self._suspicions + 1 if elsewhere else 0
+            self._checked_ns, self._sweep = frame.t_media_ns, None
+        return self._suspicions >= 2
 
     def _whole(self, frame: Frame) -> tuple[Box, float]:
         thumbnail = np.frombuffer(frame.thumbnail, np.uint8).reshape(STN_PX, STN_PX, 3)

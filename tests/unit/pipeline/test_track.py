@@ -23,13 +23,13 @@ class Bright:
     contract = STN
     device = "bright square"
 
-    def __init__(self) -> None:
-        self.looks = 0
+    def __init__(self, least: int = 1) -> None:
+        self.looks, self.least = 0, least
 
     def run(self, inputs):
         self.looks += 1
         bright = inputs["picture"][0].mean(axis=-1) > 150
-        if not bright.any():
+        if bright.sum() < self.least:
             return {"theta": np.array([[0.5, 0.5, 0, 0]], np.float32), "presence": np.array([[0.02]], np.float32)}
         y, x = np.nonzero(bright)
         box = (x.min() - 0.5, y.min() - 0.5, x.max() + 0.5, y.max() + 0.5)
@@ -158,3 +158,44 @@ def test_drifted_box_is_left_for_the_subject_elsewhere(stand) -> None:
     for _ in range(120):
         track = stand.track((500, 250))
     assert middle(track) == pytest.approx((500, 250), abs=8)
+
+
+def test_a_subject_too_small_for_the_whole_picture_is_found_in_a_square_of_it(stand) -> None:
+    """The square is 8 x 28 pixels of the detector's in the whole picture, 16 x 28 in a large square of it."""
+    stand.tracker._session.least = 400
+    tracks = [stand.track((520, 200)) for _ in range(8)]
+    assert [track.state for track in tracks].index("acquired") < 8
+    assert middle(tracks[-1]) == pytest.approx((520, 200), abs=4)
+
+
+def test_the_likeliest_of_a_sweep_is_taken_up_and_nobody_unlikely(stand) -> None:
+    class Doubtful(Bright):
+        def run(self, inputs):
+            found = super().run(inputs)
+            return found | {"presence": np.minimum(found["presence"], 0.7).astype(np.float32)}
+
+    stand.tracker._session = Doubtful()
+    states = [stand.track((520, 200)).state for _ in range(8)]
+    assert states[0] == "none" and "acquired" in states
+    stand.tracker = stand.fresh(None)
+    stand.tracker._session = Bright(least=10**6)
+    assert {stand.track((520, 200)).state for _ in range(20)} == {"none"}
+
+
+def test_somebody_clearer_elsewhere_twice_in_a_row_ends_a_drifted_box(stand) -> None:
+    for _ in range(3):
+        stand.track((100, 100))
+
+    class Drifted(Bright):
+        """Sure of the subject, and in doubt about whatever the followed window shows."""
+
+        def run(self, inputs):
+            found = super().run(inputs)
+            if inputs["picture"][0].mean(axis=-1).max() < 150:
+                return {"theta": np.array([[0.5, 0.5, 0, 0]], np.float32), "presence": np.array([[0.4]], np.float32)}
+            return found
+
+    stand.tracker._session = Drifted()
+    tracks = [stand.track((500, 250)) for _ in range(300)]
+    assert tracks[50].subject == 1 and tracks[50].state == "followed"
+    assert tracks[-1].subject == 2 and middle(tracks[-1]) == pytest.approx((500, 250), abs=6)
