@@ -23,8 +23,8 @@ class KalmanSettings:
     `acceleration` is the unknown acceleration (per s^2, acting as white noise of that size times the square
     root of a second); `measurement` the noise of a measured centre; `start_speed` the spread of the speed of
     a new subject (per s); `size_walk` the relative change of size per square root of a second,
-    `size_measurement` the relative noise of a measured size, `size_change` the largest relative change of
-    width and height from one frame to the next.
+    `size_measurement` the relative noise of a measured size, `size_rate` how fast the logarithms of width and
+    height may change, per s: a diver who tucks halves the height of the box in a tenth of a second.
     """
 
     acceleration: float = 3.0
@@ -32,7 +32,7 @@ class KalmanSettings:
     start_speed: float = 5.0
     size_walk: float = 1.0
     size_measurement: float = 0.08
-    size_change: float = 0.05
+    size_rate: float = 7.0
     gate: float = GATE
 
 
@@ -43,7 +43,7 @@ class BoxFilter:
         self.settings = KalmanSettings() if settings is None else settings
         self.u, self.v, self.width, self.height = _centred(box_img_px)
         self.velocity_px_s = (0.0, 0.0)
-        self._frames = 0
+        self._unmeasured_s = 0.0
         side = self._side
         # Covariance of (position, velocity): var position, covariance, var velocity.
         self._pp, self._pv = (self.settings.measurement * side) ** 2, 0.0
@@ -80,7 +80,7 @@ class BoxFilter:
         self._pv += dt_s * self._vv + noise * dt_s**2 / 2
         self._vv += noise * dt_s
         self._size_variance += self.settings.size_walk**2 * dt_s
-        self._frames += 1
+        self._unmeasured_s += dt_s
 
     def distance2(self, box_img_px: Box) -> float:
         """Squared Mahalanobis distance of a measured box's centre from the prediction."""
@@ -101,7 +101,7 @@ class BoxFilter:
         self._vv -= gain_v * self._pv
         self._pp, self._pv = self._pp * (1 - gain), self._pv * (1 - gain)
         self._resize(width, height)
-        self._frames = 0
+        self._unmeasured_s = 0.0
         return True
 
     @property
@@ -111,7 +111,7 @@ class BoxFilter:
     def _resize(self, width: float, height: float) -> None:
         """Width and height towards the measured ones, by no more than the limit since the last update."""
         gain = self._size_variance / (self._size_variance + self.settings.size_measurement**2)
-        limit = max(self._frames, 1) * math.log1p(self.settings.size_change)
+        limit = self.settings.size_rate * self._unmeasured_s
         self._size_variance *= 1 - gain
         self.width *= math.exp(_clamped(gain * math.log(width / self.width), limit))
         self.height *= math.exp(_clamped(gain * math.log(height / self.height), limit))
