@@ -126,7 +126,7 @@ def _bars(axes: Any, plot: Plot) -> None:
         offset = (number - (len(plot.series) - 1) / 2) * width
         bars = axes.bar(places + offset, values, width * 0.92, label=name, color=COLOURS[number % len(COLOURS)])
         axes.bar_label(bars, fmt="%.0f", fontsize=7, color="#444444")
-    axes.set_xticks(places, plot.x)
+    axes.set_xticks(places, plot.x, fontsize=9 if len(plot.x) < 5 else 7)
     axes.set_ylim(bottom=0)
 
 
@@ -136,4 +136,5 @@ def _lines(axes: Any, plot: Plot) -> None:
     axes.set_ylim(bottom=0)
     if min(plot.x) >= 0 and max(plot.x) > 50:
         axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlim(left=min(plot.x) - 0.1)
         axes.set_xticks(plot.x, [f"{place:g}" for place in plot.x])
