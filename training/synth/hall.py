@@ -5,6 +5,8 @@ World as in `dive`: origin at the board's edge, x over the water, z up, metres; 
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -32,8 +34,9 @@ _WINDOW: Final = np.array([176.0, 206, 226])
 _DECK: Final = np.array([168.0, 160, 146])
 _STRIPE: Final = np.array([196.0, 74, 52])
 _ROPE: Final = (np.array([205.0, 40, 40]), np.array([232.0, 232, 226]))
-_BAND_PX: Final = 400_000
-"""Pixels worked on at a time: large pictures come in bands of rows, so that memory stays small."""
+_WATERS: Final = 5
+_BAND_PX: Final = 65_536
+"""Rays worked on at a time: bands of rows, so that what they need stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def random_style(rng: np.random.Generator) -> Style:
     window = near(_WINDOW, 20) if rng.random() < 0.7 else np.full(3, rng.uniform(8, 40))
     stripe = rng.uniform(10, 240, 3)
     plain = Style(
-        near(_WATER, 14), near(_TILE, 18), near(_MOSAIC, 40), window, near(_DECK, 20), stripe, rng.uniform(2, 9)
+        near(_WATER, 14), near(_TILE, 9), near(_MOSAIC, 40), window, near(_DECK, 9), stripe, rng.uniform(2, 9)
     )
     ropes: tuple[float, ...] = ()
     if rng.random() < 0.35:
@@ -85,7 +88,7 @@ def random_style(rng: np.random.Generator) -> Style:
 def scenery(style: Style, camera: Camera, water_z_m: float, rng: np.random.Generator, fine: int = 1) -> Array:
     """What `camera` sees of the hall, [H, W, 3] uint8; `fine` squared rays go into a pixel."""
     width, height = camera.size_px
-    seen = _Hall(style, camera, water_z_m, _slopes(rng))
+    seen = _Hall(_light(style), camera, water_z_m, _ripples()[int(rng.integers(_WATERS))], rng.uniform(0, 40, 2))
     image = np.empty((height, width, 3), np.uint8)
     rows = max(1, _BAND_PX // (width * fine * fine))
     for first in range(0, height, rows):
@@ -95,10 +98,22 @@ def scenery(style: Style, camera: Camera, water_z_m: float, rng: np.random.Gener
     return image
 
 
-def _slopes(rng: np.random.Generator) -> Array:
-    """Slopes of the ripples, [1024, 1024]."""
-    waves = noise_field(rng, 1024, 24)
-    return np.asarray(np.gradient(cv2.GaussianBlur(waves, (0, 0), 2.0), axis=0) * 26, np.float32)
+@functools.lru_cache(maxsize=1)
+def _ripples() -> list[Array]:
+    """Slopes of ripples, [1024, 1024] each, made once a process from a fixed seed."""
+    rng, found = np.random.default_rng(22), []
+    for _ in range(_WATERS):
+        waves = cv2.GaussianBlur(noise_field(rng, 1024, 24), (0, 0), 2.0)
+        found.append(np.asarray(np.gradient(waves, axis=0) * 26, np.float32))
+    return found
+
+
+def _light(style: Style) -> Style:
+    """The style in single precision: half the work."""
+    given = vars(style).items()
+    colours = {name: np.asarray(value, np.float32) for name, value in given if isinstance(value, np.ndarray)}
+    first, second = style.rope
+    return dataclasses.replace(style, rope=(np.float32(first), np.float32(second)), **colours)
 
 
 def _joints(place: Array, pitch: float, line: float, reach_m: Array) -> Array:
@@ -106,7 +121,11 @@ def _joints(place: Array, pitch: float, line: float, reach_m: Array) -> Array:
     away = np.abs((place - line / 2 + pitch / 2) % pitch - pitch / 2)
     near = np.clip((line / 2 - away) / reach_m + 0.5, 0, 1) * np.minimum(1, line / reach_m)
     crowded = np.clip(2 * reach_m / pitch - 1, 0, 1)
-    return np.asarray(near * (1 - crowded) + line / pitch * crowded)
+    return np.asarray(near * (1 - crowded) + np.float32(line / pitch) * crowded)
+
+
+def _length(vectors: Array) -> Array:
+    return np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
 
 
 def _sampled(texture: Array, x: Array, y: Array) -> Array:
@@ -120,7 +139,7 @@ def _sampled(texture: Array, x: Array, y: Array) -> Array:
 
 
 def _mixed(first: Array, second: Array, share: Array) -> Array:
-    return np.asarray(first + (second - first) * share[:, None])
+    return np.asarray(first + (second - first) * share[:, None].astype(np.float32, copy=False))
 
 
 @dataclass(frozen=True)
@@ -129,6 +148,8 @@ class _Hall:
     camera: Camera
     water_z_m: float
     slopes: Array
+    shift_m: Array
+    """Where in the world the ripples begin, [2]."""
 
     @property
     def eye_m(self) -> Array:
@@ -177,8 +198,8 @@ class _Hall:
 
     def _reach(self, away: Array, rays: Array, normal: int) -> Array:
         """Metres that a pixel covers on a surface whose normal is the world's axis `normal` (1: any wall)."""
-        facing = np.abs(rays[:, 2]) if normal == 2 else np.linalg.norm(rays[:, :2], axis=1)
-        slanting = np.linalg.norm(rays, axis=1) / np.maximum(facing, 1e-3)
+        facing = np.abs(rays[:, 2]) if normal == 2 else _length(rays[:, :2])
+        slanting = _length(rays) / np.maximum(facing, 1e-3)
         return np.asarray(away * np.minimum(slanting, 12) / np.float32(self.camera.matrix_px[0, 0]))
 
     def _wall(self, x: Array, z: Array, reach_m: Array) -> Array:
@@ -212,7 +233,7 @@ class _Hall:
         beams = np.maximum(_joints(at[:, 0], 4.0, 0.35, reach_m), _joints(at[:, 1], 9.0, 0.5, reach_m))
         colour = _mixed(self.style.tile * 0.62, self.style.tile * 0.4, beams)
         lamps = _joints(at[:, 0] + 2, 4.0, 0.5, reach_m) * _joints(at[:, 1], 3.0, 1.6, reach_m)
-        return _mixed(colour, np.array([255.0, 254, 246]), lamps)
+        return _mixed(colour, np.array([255.0, 254, 246], np.float32), lamps)
 
     def _deck(self, at: Array, reach_m: Array) -> Array:
         grid = np.maximum(_joints(at[:, 0], 0.5, 0.02, reach_m), _joints(at[:, 1], 0.5, 0.02, reach_m))
@@ -221,11 +242,12 @@ class _Hall:
     def _water(self, at: Array, rays: Array, reach_m: Array) -> Array:
         """Water colours at the points `at` [N, 3]: body colour, ripples that stay in the world, the mirrored wall."""
         # There and back again, so that the ripples repeat without a seam.
-        u, v = (np.abs((at[:, k] * scale) % 2046 - 1023) for k, scale in ((0, 55), (1, 40)))
+        moved = at[:, :2] + self.shift_m.astype(np.float32)
+        u, v = (np.abs((moved[:, k] * scale) % 2046 - 1023) for k, scale in ((0, 55), (1, 40)))
         tilt = _sampled(self.slopes, u, v) * np.float32(self.style.chop)
         tilt = tilt / (1 + (reach_m / 0.25) ** 2)
-        flat = np.linalg.norm(rays[:, :2], axis=1)
-        steep = np.abs(rays[:, 2]) / np.linalg.norm(rays, axis=1)
+        flat = _length(rays[:, :2])
+        steep = np.abs(rays[:, 2]) / _length(rays)
         to_wall, ends = _to_wall(at, rays)
         wall = at + to_wall[:, None] * rays
         rise = np.clip(np.abs(rays[:, 2]) / np.maximum(flat, 1e-3) + 0.35 * tilt, 0.01, None)

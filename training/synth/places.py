@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -11,8 +12,9 @@ import numpy.typing as npt
 
 from training.synth import surfaces, things
 from training.synth.camera import looking
+from training.synth.hall import CROWD_PX_PER_M, Stands
 from training.synth.perspective import View, ground, quad, random_view
-from training.synth.pool import Pool, Splash, random_style
+from training.synth.pool import Pool, Splash, Tower, random_style
 
 Array = npt.NDArray[Any]
 Place = Callable[[np.random.Generator, int], Array]
@@ -208,17 +210,26 @@ def pool_hall(rng: np.random.Generator, side: int) -> Array:
     target = np.array([rng.uniform(-2, 5), 0, rng.uniform(-height - 0.5, 1.0)])
     focal = _POOL_SIDE_PX * float(np.exp(rng.uniform(np.log(0.7), np.log(3))))
     camera = looking(eye, target, focal, (_POOL_SIDE_PX, _POOL_SIDE_PX), float(rng.normal(0, 0.03)))
-    scenery = Pool(camera, height, random_style(rng))
-    image = scenery.backdrop(rng)
+    style = random_style(rng)
+    if rng.random() < 0.3:
+        style = dataclasses.replace(style, stands=_painted_stands(rng))
+    places = 2.6, 5.4
+    towers = tuple(Tower(y, float(rng.choice([1.0, 3.0, 5.0, 7.5]))) for y in places[: int(rng.integers(0, 3))])
+    scenery = Pool(camera, height, style, towers)
+    image = scenery.backdrop(rng, 2)
     scenery.board(image, float(rng.normal(0, 0.15)))
     if rng.random() < 0.25:
         where = np.array([rng.uniform(0.5, 3), rng.normal(0, 0.3), -height])
         Splash(rng, where, 0.0).draw(image, camera, float(rng.uniform(0.05, 2)) * _POOL_SPLASH_S)
-    large = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC).astype(np.float32)
-    if rng.random() < 0.3:
-        foot = int(rng.uniform(0.2, 0.5) * side)
-        things.crowd(rng, large, max(0, foot - int(rng.uniform(0.1, 0.4) * side)), foot, int(rng.integers(5, 16)))
-    return large
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def _painted_stands(rng: np.random.Generator) -> Stands:
+    """Spectators that need no renderer."""
+    picture = np.empty((int(rng.integers(60, 160)), 640, 3), np.float32)
+    picture[:] = surfaces.pick(rng, surfaces.GREYS)
+    things.crowd(rng, picture, 2, len(picture) - 8, CROWD_PX_PER_M // 2)
+    return Stands(picture, float(rng.uniform(1.4, 3.2)))
 
 
 PLACES: Final[tuple[tuple[Place, float], ...]] = (

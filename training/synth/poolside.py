@@ -9,9 +9,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from training.synth import bystanders
 from training.synth.athletes import Posed
 from training.synth.camera import Camera, filling, looking
-from training.synth.pool import BOARD_LENGTH_M, Pool, Splash, Style, random_style
+from training.synth.pool import BOARD_LENGTH_M, Figure, Pool, Splash, Style, Tower, random_style
 
 Array = npt.NDArray[Any]
 
@@ -19,6 +20,7 @@ HEIGHTS_M: Final = (1.0, 3.0, 3.0, 5.0, 7.5, 10.0)
 """Of board or platform above the water; springboards of 3 m once more."""
 SHARE_ON_BOARD: Final = 0.25
 SHARE_SPLASH: Final = 0.3
+SHARE_STANDS: Final = 0.3
 WIDEST: Final = 0.55
 """Half the picture's side in focal lengths at most: the far wall fills the picture of every camera."""
 _STANDS_M: Final = 1.8
@@ -26,17 +28,20 @@ _STANDS_M: Final = 1.8
 
 @dataclass(frozen=True)
 class Poolside:
-    """One pool on one day: the board's height above the water, colours, and the splash of the last dive, if any."""
+    """One pool on one day: the board's height above the water, colours, the splash of the last dive, if any; other
+    boards and the people there, none of whom is the subject."""
 
     height_m: float
     style: Style
     splash: Splash | None
     splash_s: float
+    towers: tuple[Tower, ...] = ()
+    figures: tuple[Figure, ...] = ()
 
     def seen(self, rng: np.random.Generator, camera: Camera) -> tuple[Pool, Array]:
         """The pool for `camera`, and all that it shows of it but the athlete."""
-        pool = Pool(camera, self.height_m, self.style)
-        image = pool.backdrop(rng)
+        pool = Pool(camera, self.height_m, self.style, self.towers, self.figures)
+        image = pool.backdrop(rng, 2)
         pool.board(image, float(rng.normal(0, 0.12)))
         if self.splash is not None:
             self.splash.draw(image, camera, self.splash_s)
@@ -44,12 +49,16 @@ class Poolside:
 
 
 def random_poolside(rng: np.random.Generator) -> Poolside:
-    """A pool of any style."""
+    """A pool of any style, with officials, next divers, spectators or nobody. Raises NoGraphicsError."""
     height = float(rng.choice(HEIGHTS_M))
     splash = None
     if rng.random() < SHARE_SPLASH:
         splash = Splash(rng, np.array([rng.uniform(0.8, 3.0), rng.normal(0, 0.2), -height]), 0.0)
-    return Poolside(height, random_style(rng), splash, float(rng.uniform(0.05, 1.2)))
+    style, since = random_style(rng), float(rng.uniform(0.05, 1.2))
+    if rng.random() < SHARE_STANDS:
+        style = dataclasses.replace(style, stands=bystanders.stands(rng, int(rng.integers(2, 8))))
+    towers = bystanders.random_towers(rng, height)
+    return Poolside(height, style, splash, since, towers, bystanders.about(rng, height, towers))
 
 
 def placed(rng: np.random.Generator, posed: Posed, height_m: float) -> Posed:

@@ -237,18 +237,28 @@ def crowd(rng: np.random.Generator, image: Array, low_px: int, high_px: int, pit
         image[row : row + max(2, pitch_px // 4)] = seat * rng.uniform(0.5, 0.9)
         places = np.arange(-pitch_px, side + pitch_px, pitch_px * 0.75)
         places = places[rng.random(len(places)) < full] + rng.normal(0, pitch_px * 0.1)
-        bodies = np.clip(rng.normal(110, 70, (len(places), 1)) + rng.normal(0, 30, (len(places), 3)), 5, 250)
+        bodies = _shirts(rng, len(places))
         tones = np.clip(rng.choice([210, 170, 110, 70], len(places)) + rng.normal(0, 15, len(places)), 20, 250)
-        jitter = rng.normal(0, pitch_px * 0.12, (len(places), 2))
+        jitter = rng.normal(0, pitch_px * 0.1, (len(places), 2))
         for place, body, tone, (dx, dy) in zip(places, bodies, tones, jitter, strict=True):
-            x, y = round(place + dx), round(row + dy)
-            axes = (max(1, round(pitch_px * 0.36)), max(1, round(pitch_px * 0.55)))
-            cv2.ellipse(image, (x, y + pitch_px // 2), axes, 0, 0, 360, tuple(map(float, body)), -1)
-            head = (float(tone), float(tone * 0.76), float(tone * 0.62))
-            cv2.circle(image, (x, y - pitch_px // 5), max(1, round(pitch_px * 0.2)), head, -1)
-            if pitch_px > 9:
-                top = (x, y - pitch_px // 5 - max(1, pitch_px // 9))
-                cv2.circle(image, top, max(1, round(pitch_px * 0.19)), tuple(map(float, body * 0.3)), -1)
+            x, y, head_y = round(place + dx), round(row + dy), round(row + dy - pitch_px * 0.16)
+            wide, high = max(1, round(pitch_px * 0.32)), max(1, round(pitch_px * 0.55))
+            cv2.ellipse(image, (x, y + high), (wide, high), 0, 0, 360, tuple(map(float, body * 0.75)), -1)
+            cv2.ellipse(image, (x, y + high), (max(1, round(wide * 0.7)), high), 0, 0, 360, tuple(map(float, body)), -1)
+            size = max(1, round(pitch_px * 0.15)), max(1, round(pitch_px * 0.2))
+            hair = tuple(map(float, np.array([38.0, 28, 22]) * (0.5 + tone / 120)))
+            cv2.ellipse(image, (x, head_y - round(pitch_px * 0.05)), size, 0, 0, 360, hair, -1)
+            cv2.ellipse(image, (x, head_y), size, 0, 0, 360, (float(tone), float(tone * 0.76), float(tone * 0.62)), -1)
+
+
+def _shirts(rng: np.random.Generator, count: int) -> Array:
+    """Clothes of a crowd [count, 3]: mostly dark, grey and white, few bold."""
+    grey = rng.choice([35.0, 70, 120, 215], (count, 1), p=[0.35, 0.25, 0.15, 0.25]) * rng.uniform(0.7, 1.15, (count, 1))
+    bold = np.array(surfaces.BOLD, float)[rng.integers(len(surfaces.BOLD), size=count)] * rng.uniform(
+        0.7, 1.2, (count, 1)
+    )
+    colour = np.where(rng.random((count, 1)) < 0.22, bold, grey + rng.normal(0, 9, (count, 3)))
+    return np.asarray(np.clip(colour, 5, 250))
 
 
 def glow(image: Array, centre_px: tuple[float, float], radius_px: float, strength: float) -> None:
