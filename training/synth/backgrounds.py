@@ -83,7 +83,7 @@ def _graded(rng: np.random.Generator, image: Array) -> Array:
     """Light over the whole place: its colour, dark or bright, unevenness."""
     gain = float(np.exp(rng.normal(-0.05, 0.2))) * np.exp(rng.normal(0, 0.05, 3))
     if rng.random() < 0.8:
-        pools = rng.uniform(0.5, 1.3, (int(rng.integers(2, 4)), int(rng.integers(2, 4)))).astype(np.float32)
+        pools = rng.uniform(0.7, 1.2, (int(rng.integers(2, 4)), int(rng.integers(2, 4)))).astype(np.float32)
         image = image * cv2.resize(pools, image.shape[1::-1], interpolation=cv2.INTER_CUBIC)[..., None]
     if rng.random() < 0.08:
         gain *= rng.uniform(0.15, 0.55)
@@ -121,7 +121,7 @@ def canvas(rng: np.random.Generator, panoramas: tuple[Panorama, ...] = (), side:
         image = makers[int(rng.choice(len(makers), p=np.array(shares) / sum(shares)))](rng, side)
     if light is None:
         image = _graded(rng, image)
-    if rng.random() < 0.4:
+    if rng.random() < 0.35:
         image = cv2.GaussianBlur(image, (0, 0), float(np.exp(rng.uniform(-0.5, 1.4))))
     return Canvas(np.clip(image, 0, 255).astype(np.uint8), light)
 

@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from training.synth import backgrounds, things
 from training.synth.camera import Camera
-from training.synth.perspective import View
 from training.synth.render import Layer
 
 Array = npt.NDArray[Any]
@@ -63,7 +62,7 @@ def hidden_by_things(rng: np.random.Generator, image: Array, mask: Array) -> tup
             backgrounds.scatter(rng, drawn, float(rng.uniform(0.05, 0.16)) * side)
         else:
             # Depths at which the thing is about as large as the athlete.
-            view = View(side, 1.5 * side, float(rng.uniform(-0.2, 0.8)) * side, float(rng.uniform(0.8, 2.5)))
+            view = things.NoFloor(side, 1.5 * side, float(rng.uniform(-0.2, 0.8)) * side, float(rng.uniform(0.8, 2.5)))
             _THINGS[int(rng.integers(len(_THINGS)))](rng, drawn, view, float(rng.uniform(2.5, 9)))
         covered = np.abs(drawn - image).max(-1) > 1
         if (covered & mask).sum() <= MOST_HIDDEN * mask.sum():

@@ -17,14 +17,16 @@ Array = npt.NDArray[Any]
 
 
 def taken(rng: np.random.Generator, image: Array) -> Array:
-    """A picture as it comes out of some camera: resolution, focus, shake, exposure, noise, interlacing."""
+    """A picture as it comes out of some camera: exposure, resolution, focus, shake, noise, interlacing."""
+    if rng.random() < 0.85:
+        image = metered(rng, image)
     if rng.random() < 0.3:
         image = coarse(rng, image)
     if rng.random() < 0.2:
         image = defocused(rng, image)
     if rng.random() < 0.12:
         image = streaked(rng, image)
-    if rng.random() < 0.45:
+    if rng.random() < 0.35:
         image = exposed(rng, image)
     if rng.random() < 0.4:
         image = noisy(rng, image)
@@ -42,6 +44,19 @@ def sent(rng: np.random.Generator, image: Array) -> Array:
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 60))]
         return np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR))
     return image
+
+
+def metered(rng: np.random.Generator, image: Array) -> Array:
+    """Exposure and contrast as a camera sets them: nearly black to nearly white, most of the way."""
+    low, high = np.percentile(image[::5, ::5].max(-1), (2, 98))
+    black, white = rng.uniform(4, 40), rng.uniform(195, 254)
+    gain = float(np.clip((white - black) / max(high - low, 1.0), 0.8, 3.5))
+    share = float(rng.uniform(0.6, 1.0))
+    ramp = np.arange(256.0)
+    set_to = white + (ramp - high) * gain
+    # A shoulder instead of a cut: what is brighter than white keeps some of its drawing.
+    set_to = np.where(set_to > 225, 225 + 30 * np.tanh((set_to - 225) / 30), set_to)
+    return np.asarray(cv2.LUT(image, np.clip(ramp + share * (set_to - ramp), 0, 255).astype(np.uint8)))
 
 
 def coarse(rng: np.random.Generator, image: Array) -> Array:
@@ -91,7 +106,7 @@ def exposed(rng: np.random.Generator, image: Array) -> Array:
 
 def noisy(rng: np.random.Generator, image: Array) -> Array:
     """Noise of the sensor, coloured or grey, fine or smeared by the camera's own filter."""
-    side, strength = len(image), float(rng.uniform(3, 26))
+    side, strength = len(image), float(np.exp(rng.uniform(np.log(2), np.log(24))))
     if rng.random() < 0.5:
         grain = np.repeat(surfaces.speckle(rng, side, side)[..., None], 3, 2)
     else:

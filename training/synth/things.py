@@ -21,9 +21,29 @@ Thing = Callable[[np.random.Generator, Array, View, float], None]
 _SKINS: Final = ((224, 180, 150), (196, 146, 112), (140, 96, 68), (84, 56, 42), (240, 204, 180))
 
 
+class NoFloor(View):
+    """A view of things whose floor is not seen, so that nothing lies in their shadow."""
+
+
 def across(rng: np.random.Generator, view: View, depth_m: float) -> float:
     """A place x in metres that is in view (or little outside) at this depth."""
     return float(rng.uniform(-0.6, 0.6) * view.side_px * depth_m / view.focal_px)
+
+
+def _grounded(image: Array, view: View, x_m: float, depth_m: float, half_m: float, dark: float = 0.45) -> None:
+    """The soft shadow on the floor about the foot of a thing `half_m` wide to either side."""
+    if isinstance(view, NoFloor):
+        return
+    x, y = view.at(np.array([x_m, 0.0, depth_m]))
+    wide = half_m * view.scale(depth_m)
+    high = max(1.0, wide * view.eye_m / max(depth_m, 1.0))
+    x0, x1 = (int(np.clip(v, 0, view.side_px)) for v in (x - 1.6 * wide, x + 1.6 * wide + 1))
+    y0, y1 = (int(np.clip(v, 0, len(image))) for v in (y - 1.6 * high, y + 1.6 * high + 1))
+    if x0 >= x1 or y0 >= y1 or y < view.horizon_px:
+        return
+    across, along = (np.arange(x0, x1) - x) / wide, (np.arange(y0, y1) - y) / high
+    away = np.sqrt(across[None] ** 2 + along[:, None] ** 2).astype(np.float32)
+    image[y0:y1, x0:x1] *= (1 - dark * np.clip(1.5 - away, 0, 1))[..., None]
 
 
 def _crown(rng: np.random.Generator, side: int) -> Array:
@@ -48,6 +68,7 @@ def tree(rng: np.random.Generator, image: Array, view: View, depth_m: float) -> 
     """A tree or bush: trunk with branches, crown with gaps; the nearer ones reach out of the picture."""
     height, x = float(rng.uniform(2.5, 14)), across(rng, view, depth_m)
     trunk, width = surfaces.pick(rng, surfaces.BROWNS) * rng.uniform(0.3, 0.9), height * rng.uniform(0.02, 0.05)
+    _grounded(image, view, x, depth_m, 0.22 * height, float(rng.uniform(0.1, 0.6)))
     clear = float(rng.uniform(0.05, 0.45)) * height
     fork = np.array([x + rng.normal(0, 0.3), clear + 0.3 * height, depth_m])
     bar(image, view, np.array([x, 0, depth_m]), fork, width, trunk)
@@ -62,6 +83,7 @@ def tree(rng: np.random.Generator, image: Array, view: View, depth_m: float) -> 
 def trunk(rng: np.random.Generator, image: Array, view: View, depth_m: float) -> None:
     """A bare trunk, column or post from the floor out of the picture."""
     x, width = across(rng, view, depth_m), float(rng.uniform(0.1, 0.7))
+    _grounded(image, view, x + width / 2, depth_m, 0.8 * width)
     texture = surfaces.one_of(rng, (surfaces.gravel, surfaces.foliage, surfaces.plaster, surfaces.planks), 96)
     texture = texture * (1.15 - 0.6 * np.abs(np.linspace(-1, 1, 96, dtype=np.float32)))[None, :, None]
     reach = view.eye_m + 1.2 * view.side_px / view.scale(depth_m)
@@ -93,6 +115,7 @@ def table(rng: np.random.Generator, image: Array, view: View, depth_m: float) ->
     x, high = across(rng, view, depth_m), float(rng.uniform(0.4, 1.1))
     wide, deep = float(rng.uniform(0.4, 2.2)), float(rng.uniform(0.4, 0.9))
     colour, leg = surfaces.pick(rng, surfaces.BROWNS + surfaces.GREYS), surfaces.pick(rng, surfaces.GREYS)
+    _grounded(image, view, x, depth_m + deep / 2, wide / 2, float(rng.uniform(0.2, 0.5)))
     if rng.random() < 0.3:
         turn = np.linspace(0, 2 * np.pi, 24)
         bar(image, view, np.array([x, 0, depth_m]), np.array([x, high, depth_m]), 0.07, leg)
@@ -111,6 +134,7 @@ def table(rng: np.random.Generator, image: Array, view: View, depth_m: float) ->
 def chair(rng: np.random.Generator, image: Array, view: View, depth_m: float) -> None:
     """A chair or sofa with its back."""
     x, wide = across(rng, view, depth_m), float(rng.choice([0.45, 0.5, 1.8]))
+    _grounded(image, view, x + wide / 2, depth_m + 0.25, 0.6 * wide)
     colour = surfaces.pick(rng, surfaces.BROWNS + surfaces.GREYS + surfaces.BOLD)
     back = depth_m + 0.5 if rng.random() < 0.5 else depth_m
     for z in sorted({depth_m + 0.45, depth_m}, reverse=True):
@@ -125,6 +149,7 @@ def cupboard(rng: np.random.Generator, image: Array, view: View, depth_m: float)
     """A box with a front: shelves, cupboard, kiosk, ventilation, car-sized crates."""
     x = across(rng, view, depth_m)
     size = np.array([rng.uniform(0.4, 4), rng.uniform(0.4, 2.6), rng.uniform(0.3, 2)])
+    _grounded(image, view, x, depth_m + size[2] / 2, 0.6 * size[0])
     kinds = (surfaces.clutter, surfaces.panels, surfaces.planks, surfaces.plaster, surfaces.facade)
     texture = surfaces.one_of(rng, kinds, 128)
     low = np.array([x - size[0] / 2, 0, depth_m])
@@ -162,6 +187,7 @@ def apparatus(rng: np.random.Generator, image: Array, view: View, depth_m: float
     x, kind = across(rng, view, depth_m), int(rng.integers(6))
     steel, pad = surfaces.pick(rng, surfaces.GREYS), surfaces.pick(rng, surfaces.BOLD + surfaces.BROWNS)
     high = (2.8, 1.9, 1.25, 1.3, 5.5, 0.5)[kind]
+    _grounded(image, view, x, depth_m, 1.3, 0.3)
     if kind in (0, 1, 4):
         for side in (-1.2, 1.2):
             bar(image, view, np.array([x + side, 0, depth_m]), np.array([x + side, high, depth_m]), 0.06, steel)
@@ -225,6 +251,7 @@ def people(rng: np.random.Generator, image: Array, view: View, depth_m: float) -
     """A loose group of far people."""
     for _ in range(int(rng.integers(1, 9))):
         foot = view.at(np.array([across(rng, view, depth_m), 0, depth_m]))
+        _grounded(image, view, float(foot[0] - view.side_px / 2) / view.scale(depth_m), depth_m, 0.3)
         figure(rng, image, foot, min(1.7 * view.scale(depth_m), 0.10 * view.side_px))
 
 
@@ -236,7 +263,7 @@ def crowd(rng: np.random.Generator, image: Array, low_px: int, high_px: int, pit
     for row in range(low_px, high_px, max(4, int(pitch_px * 0.9))):
         image[row : row + max(2, pitch_px // 4)] = seat * rng.uniform(0.5, 0.9)
         places = np.arange(-pitch_px, side + pitch_px, pitch_px * 0.75)
-        places = places[rng.random(len(places)) < full] + rng.normal(0, pitch_px * 0.1)
+        places = places[rng.random(len(places)) < full] + rng.uniform(0, pitch_px)
         bodies = _shirts(rng, len(places))
         tones = np.clip(rng.choice([210, 170, 110, 70], len(places)) + rng.normal(0, 15, len(places)), 20, 250)
         jitter = rng.normal(0, pitch_px * 0.1, (len(places), 2))
@@ -249,6 +276,11 @@ def crowd(rng: np.random.Generator, image: Array, low_px: int, high_px: int, pit
             hair = tuple(map(float, np.array([38.0, 28, 22]) * (0.5 + tone / 120)))
             cv2.ellipse(image, (x, head_y - round(pitch_px * 0.05)), size, 0, 0, 360, hair, -1)
             cv2.ellipse(image, (x, head_y), size, 0, 0, 360, (float(tone), float(tone * 0.76), float(tone * 0.62)), -1)
+    part = image[max(0, low_px) : high_px]
+    if part.size:
+        # Far away and out of focus, lit here more than there.
+        shade = 0.65 + 0.6 * surfaces.cloud(rng, len(part), side, float(rng.uniform(0.5, 2)))
+        part[:] = cv2.GaussianBlur(part, (0, 0), max(0.4, 0.06 * pitch_px)) * shade[..., None]
 
 
 def _shirts(rng: np.random.Generator, count: int) -> Array:

@@ -174,3 +174,14 @@ def test_sheet_beside_real_pictures(tmp_path):
     assert [image.shape for image in sheet.real(tmp_path, 2, 16)] == [(16, 16, 3)] * 2
     with pytest.raises(ValueError, match="3 pictures of the 10 wanted"):
         sheet.real(tmp_path, 10)
+
+
+def test_a_camera_sets_its_exposure():
+    dull = np.random.default_rng(0).normal(70, 6, (96, 96, 3)).clip(0, 255).astype(np.uint8)
+    for seed in range(8):
+        set_to = lens.metered(np.random.default_rng(seed), dull)
+        assert set_to.std() > 1.5 * dull.std() and set_to.max() > 110
+        order = np.argsort(dull[..., 0].ravel())[[50, -50]]
+        assert np.diff(set_to[..., 0].ravel()[order].astype(int)) > 0
+    black = np.zeros((96, 96, 3), np.uint8)
+    assert lens.metered(np.random.default_rng(0), black).shape == black.shape
