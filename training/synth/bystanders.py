@@ -22,7 +22,7 @@ from training.synth.hall import BASIN_M, CROWD_PX_PER_M, DECK_ABOVE_WATER_M, FAR
 from training.synth.lighting import Lighting
 from training.synth.look import Look, random_look
 from training.synth.pool import PLATFORM_FROM_M, Figure, Tower
-from training.synth.poses import joints_of, vector
+from training.synth.poses import COLUMN, joints_of, vector
 from training.synth.render import mask_box
 from training.synth.retarget import turns_from_joints
 
@@ -98,8 +98,25 @@ def _sprite(rng: np.random.Generator, body: Body, suits: tuple[int, ...], pose: 
     if box is None:
         raise RuntimeError("a bystander was not drawn; report this")
     x0, y0, x1, y1 = (int(v) for v in np.ceil(box))
-    away = float(camera.to_cam(vertices.mean(0))[2])
-    return Sprite(layer.rgba[y0:y1, x0:x1].copy(), (y1 - y0) * away / float(camera.matrix_px[1, 1]))
+    metre = float(camera.matrix_px[1, 1]) / float(camera.to_cam(vertices.mean(0))[2])
+    rgba = layer.rgba
+    if pose[COLUMN["left_hip_flex"]] > 1:
+        pelvis = camera.project(camera.to_cam(np.zeros(3)))
+        x0, x1 = min(x0, int(pelvis[0] - 0.24 * metre)), max(x1, int(pelvis[0] + 0.24 * metre))
+        rgba = _seated(rng, rgba, pelvis, metre, y1)
+    return Sprite(rgba[y0:y1, max(0, x0) : x1].copy(), (y1 - y0) / metre)
+
+
+def _seated(rng: np.random.Generator, rgba: Array, pelvis_px: Array, metre_px: float, floor_px: int) -> Array:
+    """The person `rgba` [H, W, 4] on a plain chair."""
+    x, y = pelvis_px
+    tone = np.append((rng.uniform(40, 200) + rng.normal(0, 12, 3)).clip(5, 250), 255.0)
+    seat, dark = np.zeros_like(rgba), tone * np.array([0.55, 0.55, 0.55, 1])
+    left, right = (int(x + side * metre_px) for side in (-0.23, 0.23))
+    cv2.rectangle(seat, (left, int(y + 0.03 * metre_px)), (right, floor_px), dark.tolist(), -1)
+    cv2.rectangle(seat, (left, int(y + 0.03 * metre_px)), (right, int(y + 0.12 * metre_px)), tone.tolist(), -1)
+    behind = seat * (1 - rgba[..., 3:] / 255)
+    return np.asarray((rgba + behind).clip(0, 255), np.uint8)
 
 
 def _clothed(rng: np.random.Generator, body: Body, suits: tuple[int, ...], white: float) -> Look:
