@@ -30,8 +30,10 @@ from pipeline.ring import Overrun, Ring
 from pipeline.search import Sweep
 from pipeline.stage import Host
 
-SQUARES_A_FRAME: Final = 3
-"""Looked at besides the whole picture while nobody is known; encode and decode have nothing to do then."""
+FIRST_SQUARES: Final = 6
+LATER_SQUARES: Final = 2
+"""Looked at in each frame besides the whole picture while nobody is known: at the start, when encode and decode have
+nothing to do, and in a picture that stays empty, which should not keep a core busy."""
 SURE: Final = 0.9
 """Presence from which a find in the whole picture is taken up at once; any other has to be the best of a sweep."""
 RECHECK_S: Final = 1.0
@@ -58,6 +60,7 @@ class Tracker:
         self._checked_ns = 0
         self._suspicions = 0
         self._sweep: Sweep | None = None
+        self._squares = FIRST_SQUARES
         self.dropped: Counter[str] = Counter()
         if ring is not None:
             self.dropped["restart"] = ring.attach_reader()
@@ -107,12 +110,13 @@ class Tracker:
     def _seek(self, frame: Frame, picture: Picture) -> tuple[Box | None, float]:
         """Somebody whom the whole picture shows beyond doubt, else at the end of a sweep the likeliest of it."""
         if self._sweep is None or self._sweep.over:
+            self._squares = FIRST_SQUARES if self._sweep is None else LATER_SQUARES
             self._sweep = Sweep(frame.width, frame.height)
         box, presence = self._whole(frame)
         if presence >= max(SURE, self._settings.acquire_presence):
             return box, presence
         self._sweep.saw(box, presence)
-        for window in self._sweep.windows(SQUARES_A_FRAME):
+        for window in self._sweep.windows(self._squares):
             self._sweep.saw(*self._look(picture, window))
         likely = self._sweep.over and self._sweep.presence >= self._settings.acquire_presence
         return (self._sweep.box if likely else None), self._sweep.presence

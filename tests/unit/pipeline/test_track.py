@@ -168,6 +168,15 @@ def test_a_subject_too_small_for_the_whole_picture_is_found_in_a_square_of_it(st
     assert middle(tracks[-1]) == pytest.approx((520, 200), abs=4)
 
 
+def test_an_empty_picture_is_looked_over_quickly_once_and_then_at_leisure(stand) -> None:
+    looks = []
+    for _ in range(30):
+        before = stand.tracker._session.looks
+        stand.track(None)
+        looks.append(stand.tracker._session.looks - before)
+    assert max(looks[:3]) == 7 and max(looks[5:]) == 3
+
+
 def test_the_likeliest_of_a_sweep_is_taken_up_and_nobody_unlikely(stand) -> None:
     class Doubtful(Bright):
         def run(self, inputs):
