@@ -8,7 +8,7 @@ decides the turning; only the take-off and the arms of a twist are searched for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,15 +17,20 @@ import numpy.typing as npt
 from training.synth import aim, mass, water
 from training.synth.board import Board, Shape, contact, ringing, take_off
 from training.synth.code import DiveCode, DiveError
-from training.synth.flight import GRAVITY_M_S2, Attempt, Flight
-from training.synth.plan import Plan, random_plan
+from training.synth.flight import GRAVITY_M_S2, Attempt, Flight, spaced
+from training.synth.plan import HEIGHTS_M, Plan, random_plan
 from training.synth.shape import Throw
 
 __all__ = ["GRAVITY_M_S2", "Dive", "DiveCode", "DiveError", "Plan", "random_dive", "random_plan", "simulate"]
 
 Array = npt.NDArray[Any]
 
-STEP_HZ: Final = 500
+STEP_HZ: Final = 250
+BOARD_LENGTH_M: Final = 4.8
+HEAD_CLEAR_M, BODY_CLEAR_M = 0.4, 0.15
+"""How far head and body stay from the board while they fall past it; the speed out is raised until they do."""
+OUTWARD: Final = 6
+"""How often it is raised at most."""
 HAND_M: Final = 0.17
 FOOT_M: Final = 0.2
 """From wrist to fingertips and from ankle to toes, in line with forearm and shank: they meet the water first."""
@@ -72,7 +77,7 @@ def random_dive(rng: np.random.Generator, shape: Shape, rate_hz: float = 50.0) -
     """A dive of any group that can be made; attempts that no throw of the arms solves are drawn again."""
     while True:
         try:
-            return simulate(random_plan(rng), shape, rate_hz)
+            return _dived(_attempt(random_plan(rng), shape), rate_hz)
         except DiveError:
             continue
 
@@ -80,17 +85,64 @@ def random_dive(rng: np.random.Generator, shape: Shape, rate_hz: float = 50.0) -
 def simulate(plan: Plan, shape: Shape, rate_hz: float = 50.0) -> Dive:
     """The dive of `plan` by a body whose joints follow from angles by `shape`, sampled at `rate_hz`.
 
-    Raises DiveError when no take-off or throw of the arms makes it.
+    Raises DiveError when no take-off or throw of the arms makes it; it names a height from which one does.
     """
-    every = max(1, round(STEP_HZ / rate_hz))
+    attempt = _attempt(plan, shape)
+    try:
+        return _dived(attempt, rate_hz)
+    except DiveError as error:
+        raise DiveError(f"{error}; {_elsewhere(plan, attempt.quick)}") from None
+
+
+def _dived(attempt: Attempt, rate_hz: float) -> Dive:
+    """The dive, with a faster run-out where it would pass the board too close."""
+    dived = _once(attempt, rate_hz)
+    for _ in range(OUTWARD):
+        if _safe(dived):
+            return dived
+        further = replace(attempt.plan, speed_out_m_s=attempt.plan.speed_out_m_s + 0.15)
+        attempt = _attempt(further, attempt.shape)
+        dived = _once(attempt, rate_hz)
+    return dived
+
+
+def off_board_m(joints: Array) -> Array:
+    """Distance [T, J] of joints [T, J, 3] from the line along the middle of the board."""
+    beyond = np.maximum(joints[..., 0], 0) + np.maximum(-BOARD_LENGTH_M - joints[..., 0], 0)
+    return np.asarray(np.hypot(beyond, joints[..., 2]))
+
+
+def _safe(dived: Dive) -> bool:
+    falling = (dived.t_s >= dived.events_s["apex"]) & (dived.t_s <= dived.events_s["entry"])
+    off = off_board_m(dived.joints_world_m[falling])
+    return bool(off[:, 9:11].min() >= HEAD_CLEAR_M and off.min() >= BODY_CLEAR_M)
+
+
+def _once(attempt: Attempt, rate_hz: float) -> Dive:
+    plan, every = attempt.plan, max(1, round(STEP_HZ / rate_hz))
     step = 1 / (rate_hz * every)
-    body = mass.points(plan.female)
-    off = take_off(plan, shape, body)
-    attempt = Attempt(plan, shape, body, off)
     momentum, throw = aim.solved(attempt)
-    board = contact(plan, shape, body, off, momentum, step)
+    body_shape = spaced(attempt.shape, attempt.quick, step)
+    board = contact(plan, body_shape, attempt.body, attempt.off, momentum, step)
     flown = attempt.fly(momentum, throw, step)
-    return _joined(plan, body, board, flown, throw, rate_hz, every)
+    return _joined(plan, attempt.body, board, flown, throw, rate_hz, every)
+
+
+def _attempt(plan: Plan, shape: Shape) -> Attempt:
+    body = mass.points(plan.female)
+    return Attempt(plan, shape, body, take_off(plan, shape, body))
+
+
+def _elsewhere(plan: Plan, shape: Shape) -> str:
+    """Which greater height would do for this dive, if any."""
+    for height in HEIGHTS_M:
+        if height > plan.height_m:
+            try:
+                aim.solved(_attempt(Plan.of(str(plan.code), height, female=plan.female), shape))
+            except DiveError:
+                continue
+            return f"{height:g} m would do"
+    return "no greater height would do"
 
 
 def tips(joints: Array) -> Array:

@@ -16,11 +16,13 @@ import numpy.typing as npt
 from training.synth import mass, shape
 from training.synth.board import Shape, TakeOff
 from training.synth.plan import Plan
+from training.synth.poses import ANGLES, ARM, COLUMN
 
 Array = npt.NDArray[Any]
 
 GRAVITY_M_S2: Final = 9.81
-SEARCH_STEP_S: Final = 0.016
+SHAPE_STEP_S: Final = 0.011
+"""How often a body is asked for its joints (`spaced`)."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,43 @@ def attitudes(inertia: Array, own: Array, start: Array, momentum: float, step_s:
     return np.array(found)
 
 
+def courses(inverse: Array, own: Array, momenta: Array, start: Array, step_s: float) -> Array:
+    """Courses [T, B, 4] of many flights at once: the direction of the angular momentum (world y) in body axes, and the
+    somersault angle since the start, radians.
+
+    `inverse` inertia [2 T - 1, B, 3, 3] and limbs' share `own` [2 T - 1, B, 3] at every half step; `momenta` [B].
+    `start` [3] or [3, B]. It turns against the body: dl/dt = -w x l; the long axis z goes
+    round y at (w.l - wz lz) / (1 - lz^2).
+    """
+
+    def rate(at: int, state: Array) -> Array:
+        x, y, z, _ = state
+        a, b, c = momenta * state[:3] - own[at].T
+        k = inverse[at].transpose(1, 2, 0)
+        p = k[0, 0] * a + k[0, 1] * b + k[0, 2] * c
+        q = k[0, 1] * a + k[1, 1] * b + k[1, 2] * c
+        r = k[0, 2] * a + k[1, 2] * b + k[2, 2] * c
+        around = (p * x + q * y) / np.maximum(1 - z * z, 1e-3)
+        return np.stack([r * y - q * z, p * z - r * x, q * x - p * y, around])
+
+    state = np.zeros((4, len(momenta)))
+    state[:3] = start if start.ndim == 2 else start[:, None]
+    found = [state]
+    for at in range(0, len(own) - 2, 2):
+        a = rate(at, state)
+        b = rate(at + 1, state + step_s / 2 * a)
+        c = rate(at + 1, state + step_s / 2 * b)
+        state = state + step_s / 6 * (a + 2 * (b + c) + rate(at + 2, state + step_s * c))
+        found.append(state)
+    return np.moveaxis(np.stack(found), 1, 2)
+
+
+def level(inertia: Array, own: Array, momenta: Array, step_s: float) -> Array:
+    """Somersault [T, B, 2] since the start of bodies turning about their axis across: left side or right along y."""
+    rates = (momenta[:, None] - own[..., :1] * np.array([1.0, -1])) / inertia[..., 0, :1]
+    return np.concatenate([np.zeros_like(rates[:1]), np.cumsum(rates[1:] + rates[:-1], 0) * (step_s / 2)])
+
+
 def _quaternion(turn: Array) -> tuple[float, float, float, float]:
     _, vectors = np.linalg.eigh(
         np.array(
@@ -127,11 +166,102 @@ def free_fall(start: Array, velocity: Array, times: Array) -> Array:
     return np.asarray(start + times[:, None] * velocity + (times**2)[:, None] * np.array([0, 0, -GRAVITY_M_S2 / 2]))
 
 
+def likeness(body_shape: Shape) -> Shape:
+    """A quick stand-in for `body_shape`, of the same lengths: a tenth of the time and right within centimetres.
+
+    For poses of this module only: trunk, neck and legs move in the sagittal plane, the arms anyhow.
+    """
+    still = body_shape(np.zeros((1, len(ANGLES))))[0]
+    bone = {(a, b): still[b] - still[a] for a, b in ((0, 7), (7, 8), (8, 9), (9, 10))}
+    limbs = [(1.0, "left", 4, 11), (-1.0, "right", 1, 14)]
+
+    def length(a: int, b: int) -> float:
+        return float(np.linalg.norm(still[b] - still[a]))
+
+    def stand_in(angles: Array) -> Array:
+        joints = np.zeros((len(angles), 17, 3))
+        flex = angles[:, COLUMN["trunk_flex"]]
+        sine, cosine = np.sin(flex), np.cos(flex)
+
+        def chest(way: Array) -> Array:
+            y, z = way[..., 1], way[..., 2]
+            return np.stack(np.broadcast_arrays(way[..., 0], cosine * y - sine * z, sine * y + cosine * z), -1)
+
+        for start, end, turn in (
+            (0, 7, 0.35 * flex), (7, 8, flex), (8, 9, flex + 0.7 * angles[:, COLUMN["neck_flex"]]),
+            (9, 10, flex + angles[:, COLUMN["neck_flex"]]),
+        ):  # fmt: skip
+            _, y, z = bone[start, end]
+            joints[:, end, 1] = joints[:, start, 1] + np.cos(turn) * y - np.sin(turn) * z
+            joints[:, end, 2] = joints[:, start, 2] + np.sin(turn) * y + np.cos(turn) * z
+        for sign, side, hip, shoulder in limbs:
+            rise, plane, turn, elbow = (angles[:, COLUMN[f"{side}_{name}"]] for name in ARM)
+            lift = 0.15 * np.clip(rise - np.pi / 4, 0, None) ** 2
+            girdle = np.stack([sign * np.cos(lift), 0 * lift, np.sin(lift)], -1) * abs(still[shoulder, 0])
+            girdle[:, 2] += still[shoulder, 2] - still[8, 2]
+            joints[:, shoulder] = joints[:, 8] + chest(girdle)
+            sr, cr, sp, cp = np.sin(rise), np.cos(rise), np.sin(plane), np.cos(plane)
+            upper = np.stack([sign * sr * sp, -sr * cp, -cr], -1)
+            forward = np.stack([sign * cr * sp, -cr * cp, sr], -1)
+            across = np.stack([cp, sign * sp, 0 * sp], -1) * sign
+            towards = np.cos(turn)[:, None] * forward - np.sin(turn)[:, None] * across
+            fore = np.cos(elbow)[:, None] * upper + np.sin(elbow)[:, None] * towards
+            joints[:, shoulder + 1] = joints[:, shoulder] + length(shoulder, shoulder + 1) * chest(upper)
+            joints[:, shoulder + 2] = joints[:, shoulder + 1] + length(shoulder + 1, shoulder + 2) * chest(fore)
+            joints[:, hip] = still[hip]
+            bend = angles[:, COLUMN[f"{side}_hip_flex"]]
+            for lower, turned in ((hip + 1, bend), (hip + 2, bend - angles[:, COLUMN[f"{side}_knee"]])):
+                size = length(lower - 1, lower)
+                joints[:, lower] = joints[:, lower - 1]
+                joints[:, lower, 1] -= size * np.sin(turned)
+                joints[:, lower, 2] -= size * np.cos(turned)
+        return joints
+
+    return stand_in
+
+
+def spaced(body_shape: Shape, quick: Shape, step_s: float) -> Shape:
+    """`body_shape` for poses in steps of `step_s` of one smooth motion: asked for one in `SHAPE_STEP_S` only.
+
+    What it differs from `quick` by is millimetres and changes slowly; between, a cubic spline.
+    """
+    every = int(SHAPE_STEP_S / step_s + 1e-6)
+    if every < 2:
+        return body_shape
+
+    def shape_of(angles: Array) -> Array:
+        near = quick(angles)
+        knots = np.unique(np.append(np.arange(0, len(angles) - every // 2, every), len(angles) - 1))
+        if len(knots) < 4:
+            return body_shape(angles)
+        beside = body_shape(angles[knots]) - near[knots]
+        return near + _spline(knots, beside.reshape(len(knots), -1), len(angles)).reshape(near.shape)
+
+    return shape_of
+
+
+def _spline(knots: Array, values: Array, count: int) -> Array:
+    """Values [count, D] at 0, 1, ... of the natural cubic spline through `values` [K, D] at the numbers `knots`."""
+    gap = np.diff(knots).astype(float)
+    slope = np.diff(values, axis=0) / gap[:, None]
+    inner = np.diag((gap[:-1] + gap[1:]) / 3) + np.diag(gap[1:-1] / 6, 1) + np.diag(gap[1:-1] / 6, -1)
+    bend = np.zeros_like(values)
+    bend[1:-1] = np.linalg.solve(inner, np.diff(slope, axis=0))
+    at = np.arange(count)
+    k = np.clip(np.searchsorted(knots, at, side="right") - 1, 0, len(gap) - 1)
+    width = gap[k, None]
+    b = (at - knots[k])[:, None] / width
+    a = 1 - b
+    curve = ((a**3 - a) * bend[k] + (b**3 - b) * bend[k + 1]) * width**2 / 6
+    return np.asarray(a * values[k] + b * values[k + 1] + curve)
+
+
 class Attempt:
-    """A plan with its body at the last instant on the board: flies it for any angular momentum and tilt."""
+    """A plan with its body at the last instant on the board: flies it for any angular momentum and throw."""
 
     def __init__(self, plan: Plan, body_shape: Shape, body: mass.Points, off: TakeOff) -> None:
         self.plan, self.shape, self.body, self.off = plan, body_shape, body, off
+        self.quick = likeness(body_shape)
         self.centre = body.centre(off.joints)
         self.velocity = np.array([plan.speed_out_m_s, 0.0, plan.speed_up_m_s])
         name = "entry" if plan.code.head_first else "feet_entry"
@@ -142,45 +272,43 @@ class Attempt:
         up = plan.speed_up_m_s
         self.flight_s = float((up + np.sqrt(up * up + 2 * GRAVITY_M_S2 * drop)) / GRAVITY_M_S2)
 
-    def bodies(self, momentum: float, throw: shape.Throw, half_times: Array) -> tuple[Array, Array, Array, Array]:
-        """Angles, joints about the centre of gravity (body axes), inertia and limbs' share at `half_times` [M]."""
+    def angles(self, momentum: float, throw: shape.Throw, times: Array) -> Array:
+        """Angles [T, A] at `times`."""
         rates = self.off.rates(momentum)[1:-1]
-        angles = shape.angles(self.plan, self.off.angles, rates, half_times, self.flight_s, throw)
-        joints = self.shape(angles)
-        joints = joints - self.body.centre(joints)[:, None]
-        points = self.body.from_joints @ joints
-        speed = rate_of(points, half_times[1] - half_times[0])
-        return angles, joints, self.body.inertia(points), self.body.angular_momentum(points, speed)
+        return shape.angles(self.plan, self.off.angles, rates, times, self.flight_s, throw)
 
-    def turns(
-        self,
-        momentum: float,
-        throw: shape.Throw,
-        until_s: float,
-        from_s: float = 0.0,
-        start: Array | None = None,
-        step_s: float = SEARCH_STEP_S,
-    ) -> tuple[Array, Array]:
-        """Times [T] in steps of `step_s`, attitudes [T, 3, 3]; from `start` [3, 3] at `from_s` or the take-off."""
-        count = int(np.ceil((until_s - from_s) / step_s))
-        half_times = np.linspace(from_s, until_s, 2 * count + 1)
-        _, _, inertia, own = self.bodies(momentum, throw, half_times)
-        start = self.off.turn if start is None else start
-        return half_times[::2], matrices(attitudes(inertia, own, start, momentum, (until_s - from_s) / count))
-
-    def planar(self, momentum: float, throw: shape.Throw, side: float, from_s: float = 0.0) -> float:
-        """Somersault angle from `from_s` to the end of the flight when the body does not tilt; `side` is +1 when the
-        left side of the body looks along y, else -1.
+    def moments(self, angles: Array, step_s: float, body_shape: Shape) -> tuple[Array, Array, Array]:
+        """Joints [T, B, 17, 3] about the centre of gravity in body axes, inertia [T, B, 3, 3] and limbs' share
+        [T, B, 3] of poses [T, B, A] in steps of `step_s`.
         """
-        times = np.linspace(from_s, self.flight_s, max(8, int((self.flight_s - from_s) / SEARCH_STEP_S)))
-        _, _, inertia, own = self.bodies(momentum, throw, times)
-        return float(np.trapezoid((momentum - side * own[:, 0]) / inertia[:, 0, 0], times))
+        joints = body_shape(angles.reshape(-1, angles.shape[-1])).reshape(*angles.shape[:2], 17, 3)
+        joints = joints - self.body.centre(joints)[..., None, :]
+        points = self.body.from_joints @ joints
+        speed = rate_of(points, step_s)
+        return joints, self.body.inertia(points), self.body.angular_momentum(points, speed)
+
+    def courses(
+        self, momenta: Array, throws: list[shape.Throw], step_s: float, body_shape: Shape
+    ) -> tuple[Array, Array, Array]:
+        """Times [T] of the planned flight, courses [T, B, 4] (see `courses`) of flights with `momenta` [B], and the
+        somersault [T, B, 2] since the start if the body turned about its own axis across, its left side (its right
+        side) along y.
+        """
+        count = int(np.ceil(self.flight_s / step_s))
+        half_times = np.linspace(0, self.flight_s, 2 * count + 1)
+        pairs = zip(momenta, throws, strict=True)
+        angles = np.stack([self.angles(float(momentum), throw, half_times) for momentum, throw in pairs], 1)
+        _, inertia, own = self.moments(angles, half_times[1], body_shape)
+        course = courses(np.linalg.inv(inertia), own, momenta, self.off.turn[1], half_times[2])
+        return half_times[::2], course, level(inertia[::2], own[::2], momenta, half_times[2])
 
     def fly(self, momentum: float, throw: shape.Throw, step_s: float, more_s: float = 0.15) -> Flight:
         """The flight in steps of `step_s`, `more_s` longer than planned."""
         count = int(np.ceil((self.flight_s + more_s) / step_s))
         half_times = np.arange(2 * count + 1) * (step_s / 2)
-        angles, joints, inertia, own = self.bodies(momentum, throw, half_times)
+        angles = self.angles(momentum, throw, half_times)
+        body_shape = spaced(self.shape, self.quick, step_s / 2)
+        joints, inertia, own = (part[:, 0] for part in self.moments(angles[:, None], step_s / 2, body_shape))
         turns = matrices(attitudes(inertia, own, self.off.turn, momentum, step_s))
         times = half_times[::2]
         centre = free_fall(self.centre, self.velocity, times)

@@ -8,11 +8,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from training.synth.dive import GRAVITY_M_S2, Dive
+from training.synth.dive import GRAVITY_M_S2, Dive, off_board_m
 
 Array = npt.NDArray[Any]
 
-BOARD_LENGTH_M: Final = 4.8
 _CLASSES: Final = {"A": "straight", "B": "pike", "C": "tuck", "D": "free"}
 
 
@@ -90,6 +89,9 @@ def of(dive: Dive) -> dict[str, Any]:
         "apex_above_board_m": float(start[2] + 0.5 * plan.speed_up_m_s * apex_s),
         "rise_m": float(plan.speed_up_m_s**2 / (2 * GRAVITY_M_S2)),
         "landing_distance_m": float(start[0] + plan.speed_out_m_s * flight_s),
+        "entry_velocity_m_s": [plan.speed_out_m_s, 0.0, plan.speed_up_m_s - GRAVITY_M_S2 * flight_s],
+        "apex_s": events["apex"], "under_s": events["under"],
+        "water_clear_apex_m": float(start[2] + 0.5 * plan.speed_up_m_s * apex_s + plan.height_m),
         "entry_speed_m_s": float(np.hypot(plan.speed_out_m_s, plan.speed_up_m_s - GRAVITY_M_S2 * flight_s)),
         "somersaults": float(np.round(2 * abs(somersault)) / 2), "somersault_turned": somersault,
         "twists": float(np.round(2 * abs(twist)) / 2), "twist_turned": twist,
@@ -98,14 +100,10 @@ def of(dive: Dive) -> dict[str, Any]:
         "mean_somersault_deg_s": float(np.ptp(turned.somersault_turns[air]) * 360 / flight_s),
         "entry_angle_deg": float(np.degrees(np.arctan2(line[0], line[2]))),
         "entry_lean_deg": float(np.degrees(np.arctan2(line[1], np.hypot(line[0], line[2])))),
-        "clearance_m": float(np.sqrt(_off_board(joints)).min()),
+        "clearance_m": float(off_board_m(joints).min()),
+        "head_clearance_m": float(off_board_m(joints[:, 9:11]).min()),
+        "entry_hip_deg": float(hip[-1]), "entry_knee_deg": float(knee[-1]),
         "least_hip_deg": float(hip.min()), "least_knee_deg": float(knee.min()),
         "momentum_m2_s": float(dive.momentum[1]),
     }  # fmt: skip
     return {key: round(value, 4) if isinstance(value, float) else value for key, value in found.items()}
-
-
-def _off_board(joints: Array) -> Array:
-    """Squared distance [T, 17] of joints [T, 17, 3] from the line along the middle of the board."""
-    beyond = np.maximum(joints[..., 0], 0) + np.maximum(-BOARD_LENGTH_M - joints[..., 0], 0)
-    return np.asarray(beyond**2 + joints[..., 2] ** 2)

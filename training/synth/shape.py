@@ -8,34 +8,45 @@ goes up and the other down, and they come together in front. How far they go dec
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from training.synth.board import fading, smooth
+from training.synth.board import fading
 from training.synth.code import DiveCode
 from training.synth.plan import Plan
 from training.synth.poses import ANGLES, ARM, COLUMN, KEY_POSES, vector
 
 Array = npt.NDArray[Any]
 
-THROW_S: Final = 0.24
-"""Time in which an arm is thrown up or down."""
-WRAP_S: Final = 0.14
+LIMITS_RAD_S: Final = {
+    "hip_flex": 13.0,
+    "knee": 16.0,
+    "trunk_flex": 8.0,
+    "neck_flex": 8.0,
+    "arm_raise": 16.0,
+    "elbow": 20.0,
+    "plantar": 16.0,
+}
+"""How fast joints turn at most: hips and knees as in the fastest jumps, arms as in free swings."""
+PEAK: Final = 1.5
+"""Peak rate of a move over its mean rate (`moved`)."""
+THROWN_S: Final = 0.13
+"""When the first throw begins: the arms are sideways then."""
+WRAP_S: Final = 0.15
 """Time in which straight arms are wrapped round the chest or stretched again."""
-WIDE_S, WHEEL_S, WHEEL_DEG = 0.12, 0.2, 75.0
-"""Times in which the arms are opened wide and then turned like a wheel at the end of a twist, and how far."""
 JOIN_S: Final = 0.2
-"""Time in which both arms come to the same place after the second throw."""
-TOP_DEG, LOW_DEG, SIDE_DEG = 172.0, 15.0, 85.0
-"""An arm up, an arm down, and the plane between in which it is thrown (0 forward, 90 the frontal plane)."""
-SIDE_BEND_RAD: Final = np.deg2rad(20)
-"""Sideways bend of the trunk at the second throw for a share of 1."""
+"""Time in which the arms go where the next pose has them after the second turn."""
+WHEEL_DEG: Final = 78.0
+"""How far each arm is from the horizontal when the wheel is turned by 1: one nearly up, the other nearly down."""
+SIDE_DEG: Final = 85.0
+"""The plane in which arms are thrown (0 forward, 90 the frontal plane)."""
 WRAPPED_DEG: Final = {"arm_raise": 38, "arm_plane": -22, "elbow": 115, "arm_turn": -40}
-OVER_DEG: Final = (("arm_raise", 38, 172), ("arm_plane", -22, 60), ("elbow", 115, 95), ("arm_turn", -40, 50))
-"""Arms while the body twists: round the chest; for much tilt one stays up, bent over the head."""
+REACHING_DEG: Final = {"arm_raise": 172, "arm_plane": 20, "elbow": 0, "arm_turn": 0}
+"""Arms while the body twists: at the chest; overhead where it somersaults slowly, for that twists it most."""
 
 SETTLE_S: Final = 0.16
 """Time in which the rates of the take-off have died out."""
@@ -51,6 +62,14 @@ POSES: Final = {
         "hip_flex": 130, "knee": 2, "trunk_flex": 60, "neck_flex": 25, "arm_raise": 62, "arm_plane": 8, "elbow": 20,
         "plantar": 60,
     }),
+    "steady_tuck": vector({
+        "hip_flex": 112, "knee": 124, "trunk_flex": 38, "neck_flex": 25, "arm_raise": 38, "arm_plane": -5, "elbow": 50,
+        "plantar": 45,
+    }),
+    "steady_pike": vector({
+        "hip_flex": 122, "knee": 2, "trunk_flex": 42, "neck_flex": 25, "arm_raise": 80, "arm_plane": 0, "elbow": 6,
+        "plantar": 60,
+    }),
     "dished": vector({"arm_raise": 140, "hip_flex": 22, "trunk_flex": 12, "plantar": 60}),
     "dished_down": vector({"arm_raise": 40, "hip_flex": 22, "trunk_flex": 12, "plantar": 60}),
     "long": vector({"arm_raise": 20, "arm_plane": 55, "plantar": 60, "trunk_flex": -6}),
@@ -59,7 +78,11 @@ POSES: Final = {
 _ARMS: Final = tuple(COLUMN[f"{side}_{name}"] for side in ("left", "right") for name in ARM)
 _PLANES: Final = (COLUMN["left_arm_plane"], COLUMN["right_arm_plane"])
 _REST: Final = tuple(column for column in range(len(ANGLES)) if column not in _ARMS)
-_COMPACT: Final = {"B": "tight_pike", "C": "tight_tuck", "D": "tight_pike"}
+_LIMITS: Final = np.array([LIMITS_RAD_S.get(re.sub("^(left|right)_", "", name), np.inf) for name in ANGLES])
+_VARIED: Final = ("trunk_flex", "neck_flex", "hip_flex", "knee", "arm_raise", "elbow")
+_COMPACT: Final = {"B": "tight_pike", "C": "tight_tuck"}
+_STEADY: Final = {"B": "steady_pike", "C": "steady_tuck", "D": "steady_pike"}
+"""After a twist: a little open, so that the axis across is the one of the largest moment and nothing rolls on."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +96,18 @@ class Move:
 
 
 class Throw(NamedTuple):
-    """How arms make and end a twist: `size` of the first throw (up to 1 one arm goes down through the side and the
-    other in front, up to 2 the other stays up); share of the flight `until` the arms open wide; how far the arm of the
-    first throw then goes up and the other down (`back`, -1 to 1; up to 2 the
-    other comes from above); how far the trunk bends sideways then (`side`).
+    """How arms make and end a twist by turning like a wheel in the frontal plane. Wheel 0: both arms sideways; 1: the
+    first arm down and the other up.
+
+    `size` of the first turn; how `high` the arms are then, from 0 at the chest to 1 overhead; share of the flight
+    `until` the arms unwrap; `back` is the second turn, with sign: as the first where the number of half twists is odd
+    (the body looks the other way then), against it where it is even.
     """
 
     size: float = 0.0
-    until: float = 0.5
+    high: float = 0.0
+    until: float = 2.0
     back: float = 0.0
-    side: float = 0.0
 
 
 def _arm(side: str, **angles_deg: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -96,6 +121,7 @@ class Script:
         self.plan, self.flight_s = plan, flight_s
         self.rng = np.random.default_rng(plan.seed) if plan.seed else None
         self.moves: list[Move] = []
+        self.shift = {name: np.deg2rad(self.noise(3.0)) for name in _VARIED}
 
     def noise(self, spread: float) -> float:
         """A small difference, normally distributed; none without a seed."""
@@ -105,8 +131,7 @@ class Script:
         """`joints` (all, arms, their planes or rest) to a pose between two shares of the flight, both sides alike."""
         target = POSES[name].copy()
         if name not in ("entry", "ready"):
-            for column in ("trunk_flex", "neck_flex", "hip_flex", "knee", "arm_raise", "elbow"):
-                shift = np.deg2rad(self.noise(3.0))
+            for column, shift in self.shift.items():
                 for key in (column, f"left_{column}", f"right_{column}"):
                     if key in COLUMN:
                         target[COLUMN[key]] += shift
@@ -119,10 +144,12 @@ class Script:
         """Angles of one arm, degrees."""
         self.moves.append(Move(start_s, end_s, *_arm(side, **angles_deg)))
 
-    def both(self, start_s: float, end_s: float, aside: str, share: float, raise_deg: float, other_deg: float) -> None:
-        """Straight arms to two heights, one in front, `aside` by `share` of the way to the frontal plane."""
-        self.arm(start_s, end_s, aside, arm_raise=raise_deg, arm_plane=SIDE_DEG * share, elbow=0, arm_turn=0)
-        self.arm(start_s, end_s, opposite(aside), arm_raise=other_deg, arm_plane=0, elbow=0, arm_turn=0)
+    def wheel(self, start_s: float, end_s: float, first: str, at: float) -> None:
+        """Straight arms in the frontal plane, the wheel turned to `at`."""
+        for side, sign in ((first, -1.0), (opposite(first), 1.0)):
+            self.arm(
+                start_s, end_s, side, arm_raise=90 + sign * WHEEL_DEG * at, arm_plane=SIDE_DEG, elbow=0, arm_turn=0
+            )
 
 
 def opposite(side: str) -> str:
@@ -150,70 +177,67 @@ def _somersaulting(script: Script) -> None:
     script.pose(max(opened + shift, 0.84), 0.96, last)
 
 
-def settled_after(flight_s: float) -> float:
-    """Share of the flight from the start of the second throw until both sides of the body are alike again."""
-    return (WIDE_S + WHEEL_S + JOIN_S) / flight_s
+def wheel_s(turn: float) -> float:
+    """Seconds that a turn of the wheel takes."""
+    return max(0.1, PEAK * np.deg2rad(WHEEL_DEG) * abs(turn) / LIMITS_RAD_S["arm_raise"])
+
+
+def settled_s(throw: Throw) -> float:
+    """Seconds from the unwrapping of the arms until both sides of the body are alike again."""
+    return WRAP_S + wheel_s(throw.back)
 
 
 def _twisting(script: Script, throw: Throw) -> None:
     plan, whole = script.plan, script.flight_s
     first = "left" if plan.left_first else "right"
-    aside, kept = min(throw.size, 1.0), max(throw.size - 1.0, 0.0)
-    begin = thrown_at(plan)
-    start, end = begin * whole, throw.until * whole
-    script.pose(0.0, begin, "ready", "rest")
-    script.both(0.0, start, first, aside, TOP_DEG, TOP_DEG)
-    script.both(start, start + THROW_S, first, aside, LOW_DEG, LOW_DEG + kept * (TOP_DEG - LOW_DEG))
-    over = {name: low + kept * (high - low) for name, low, high in OVER_DEG}
-    script.arm(start + THROW_S, start + THROW_S + WRAP_S, first, **WRAPPED_DEG)
-    script.arm(start + THROW_S, start + THROW_S + WRAP_S, opposite(first), **over)
+    begin = THROWN_S
+    script.pose(0.0, begin / whole, "ready", "rest")
+    script.wheel(0.0, begin, first, 0.0)
+    thrown = begin + wheel_s(throw.size)
+    script.wheel(begin, thrown, first, throw.size)
+    for side in ("left", "right"):
+        kept = {name: low + throw.high * (REACHING_DEG[name] - low) for name, low in WRAPPED_DEG.items()}
+        script.arm(thrown, thrown + WRAP_S, side, **kept)
     if throw.until >= 1:
         return
-    # Both arms wide, so that the twist is slow while one goes up and the other down.
-    turned, high = float(np.clip(throw.back, -1, 1)), float(np.clip(throw.back - 1, 0, 1))
-    for side, sign, stays in ((first, 1.0, 0.0), (opposite(first), -1.0, high)):
-        script.arm(
-            end - WRAP_S, end, side, arm_raise=60 + stays * (TOP_DEG - 60), arm_plane=stays * SIDE_DEG, elbow=0,
-            arm_turn=0,
-        )  # fmt: skip
-        script.arm(end, end + WIDE_S, side, arm_raise=90, arm_plane=SIDE_DEG)
-        script.arm(end + WIDE_S, end + WIDE_S + WHEEL_S, side, arm_raise=90 + sign * WHEEL_DEG * turned)
-    sideways = (COLUMN["trunk_side"],)
-    script.moves.append(Move(end - WRAP_S, end + 0.04, sideways, (SIDE_BEND_RAD * throw.side,)))
-    _after_twist(script, throw.until)
+    end = throw.until * whole
+    # The second turn ends with both arms sideways.
+    turned = end + WRAP_S + wheel_s(throw.back)
+    script.wheel(end, end + WRAP_S, first, -throw.back)
+    script.wheel(end + WRAP_S, turned, first, 0.0)
+    _after_twist(script, throw, turned)
 
 
-def _after_twist(script: Script, until: float) -> None:
-    code = script.plan.code
+def _after_twist(script: Script, throw: Throw, turned: float) -> None:
+    code, whole = script.plan.code, script.flight_s
     # A straight body that is not quite in its plane twists ever more; a slightly bent one does not.
     last, opened = ("entry", "dished") if code.head_first else ("feet_entry", "dished_down")
-    next_pose = _COMPACT[code.position] if bends(code) else opened
-    settled = until + settled_after(script.flight_s)
-    script.pose(until + WIDE_S / script.flight_s, settled, next_pose, "rest")
-    # The arms come together in front: to return through the side would undo the throw.
-    closing = settled - JOIN_S / script.flight_s
-    script.pose(closing, closing + 0.35 * JOIN_S / script.flight_s, next_pose, "planes")
-    script.pose(closing + 0.3 * JOIN_S / script.flight_s, settled, next_pose, "arms")
+    next_pose = _STEADY[code.position] if bends(code) else opened
+    bent = turned - 0.4 * wheel_s(throw.back)
+    script.pose(bent / whole, (bent + 0.24) / whole, next_pose, "rest")
+    script.pose(turned / whole, (turned + JOIN_S) / whole, next_pose, "arms")
     if bends(code):
-        opening = max(settled, 0.74)
-        script.pose(opening, max(opening + 0.15, 0.9), opened)
-    script.pose(0.9, 1.0, last)
+        opening = max((bent + 0.26) / whole, 0.74)
+        script.pose(opening, opening + 0.22 / whole, opened)
+        script.pose(max(0.9, opening + 0.16 / whole), 1.0, last)
+    else:
+        script.pose(0.88, 1.0, last)
 
 
-def untwisted_at(plan: Plan) -> tuple[float, float]:
-    """Share of the flight at which the end of the twist usually begins, and at the latest."""
-    return (0.42, 0.47) if bends(plan.code) else (0.52, 0.6)
+def latest(plan: Plan, flight_s: float) -> float:
+    """Share of the flight at which the arms unwrap at the latest: time for a pike must be left, or for the entry."""
+    return 1 - ((0.72 if bends(plan.code) else 0.3) / flight_s)
 
 
-def thrown_at(plan: Plan) -> float:
-    """Share of the flight at which the twist is begun: early when there is much to twist."""
-    return 0.13 if plan.code.half_twists < 4 else 0.08
+def wrapped_s(throw: Throw) -> float:
+    """Seconds from the take-off until the first turn of the wheel is done and the arms are at the chest."""
+    return THROWN_S + wheel_s(throw.size) + WRAP_S
 
 
 def bends(code: DiveCode) -> bool:
     """Whether a pike or tuck comes after the twist, or all of the dive is straight."""
     halves = code.half_somersaults - code.armstand
-    return code.position != "A" and halves >= 2 and not (code.position == "D" and halves <= 3 and code.half_twists > 2)
+    return code.position != "A" and halves >= (4 if code.position == "D" else 2)
 
 
 def angles(plan: Plan, first: Array, rates: Array, times: Array, flight_s: float, throw: Throw) -> Array:
@@ -224,10 +248,22 @@ def angles(plan: Plan, first: Array, rates: Array, times: Array, flight_s: float
     else:
         _somersaulting(script)
     at = first.copy()
-    result = first + fading(times, SETTLE_S)[:, None] * rates
-    for move in script.moves:
+    begun, lengths, changes = [], [], np.zeros((len(script.moves), len(first)))
+    for k, move in enumerate(script.moves):
         columns, target = list(move.columns), np.array(move.target)
-        share = smooth((times - move.start_s) / (move.end_s - move.start_s))
-        result[:, columns] += share[:, None] * (target - at[columns])
+        changes[k, columns] = target - at[columns]
+        begun.append(move.start_s)
+        lengths.append(max(move.end_s - move.start_s, PEAK * float(np.abs(changes[k] / _LIMITS).max())))
         at[columns] = target
-    return np.asarray(result)
+    ways = moved((times[:, None] - np.array(begun)) / np.array(lengths))
+    return np.asarray(first + fading(times, SETTLE_S)[:, None] * rates + ways @ changes)
+
+
+def moved(share: Array) -> Array:
+    """0 to 1 with speed and acceleration zero at both ends, at an even rate between the first and last third."""
+    share = np.minimum(np.maximum(share, 0), 1)
+    ease = np.minimum(share, 1 - share) * 3
+    # The rate rises as 3 u^2 - 2 u^3 over the first third and falls the same way over the last.
+    begun = np.minimum(ease, 1)
+    way = PEAK / 3 * (begun * begun * begun * (1 - begun / 2) + ease - begun)
+    return np.where(share < 0.5, way, 1 - way)
