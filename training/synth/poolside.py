@@ -21,8 +21,9 @@ HEIGHTS_M: Final = (1.0, 3.0, 3.0, 5.0, 7.5, 10.0)
 SHARE_ON_BOARD: Final = 0.25
 SHARE_SPLASH: Final = 0.3
 SHARE_STANDS: Final = 0.3
+SHARE_SIDE: Final = 0.6
 WIDEST: Final = 0.55
-"""Half the picture's side in focal lengths at most: the far wall fills the picture of every camera."""
+"""Half the picture's side in focal lengths at most."""
 _STANDS_M: Final = 1.8
 
 
@@ -70,13 +71,18 @@ def placed(rng: np.random.Generator, posed: Posed, height_m: float) -> Posed:
     return dataclasses.replace(posed, vertices_m=posed.vertices_m + where, joints_m=posed.joints_m + where)
 
 
+def _azimuth(rng: np.random.Generator) -> float:
+    """Of a camera about the diver, radians: 0 square to the flight, pi / 2 in front."""
+    return float(rng.uniform(-0.5, 0.5) if rng.random() < SHARE_SIDE else rng.uniform(0.5, 1.5))
+
+
 def camera_for(rng: np.random.Generator, posed: Posed, side_px: int, share: float, height_m: float) -> Camera:
-    """A camera on the near side with the athlete centred and `share` of the picture's side large."""
+    """A camera on the near side or in front, athlete centred and `share` of the picture's side large."""
     centre = posed.joints_m[0]
     nearest = _STANDS_M / (2 * share * WIDEST)
     away = max(nearest, float(np.exp(rng.uniform(np.log(5.0), np.log(28.0)))))
-    azimuth = rng.uniform(-0.5, 0.5)
-    level = rng.uniform(-height_m + 0.8, 3.5) - centre[2]
+    azimuth = _azimuth(rng)
+    level = rng.uniform(-height_m + 0.6, 3.5) - centre[2]
     offset = np.array([away * np.sin(azimuth), -away * np.cos(azimuth), np.clip(level, -0.45 * away, 0.45 * away)])
     camera = looking(centre + offset, centre, 1.0, (side_px, side_px), rng.normal(0, 0.02))
     return filling(camera, posed.vertices_m, share)
@@ -86,5 +92,7 @@ def empty_camera(rng: np.random.Generator, side_px: int, height_m: float) -> Cam
     """A camera on the near side that sees board, water or wall with nobody there."""
     target = np.array([rng.uniform(-5, 4), 0.0, rng.uniform(-height_m, 2.0)])
     away = float(rng.uniform(8, 28))
-    offset = np.array([rng.uniform(-0.4, 0.4) * away, -away, np.clip(rng.uniform(-2, 4), -0.4 * away, 0.4 * away)])
+    azimuth = _azimuth(rng)
+    level = max(rng.uniform(-2, 4), 0.6 - height_m - target[2])
+    offset = np.array([away * np.sin(azimuth), -away * np.cos(azimuth), level])
     return looking(target + offset, target, side_px / (2 * rng.uniform(0.08, WIDEST)), (side_px, side_px))
