@@ -29,6 +29,8 @@ from training.synth.retarget import turns_from_joints
 Array = npt.NDArray[Any]
 
 _SPRITE_PX: Final = 224
+SHARE_WAITING: Final = 0.15
+"""Of other boards with somebody at their back: in a contest one at a time stands on a board."""
 _BODIES: Final = 6
 _SWIMWEAR: Final = (0, 1, 2, 5)
 _STANDING: Final = tuple(
@@ -157,9 +159,9 @@ def about(rng: np.random.Generator, height_m: float, towers: tuple[Tower, ...]) 
         place = (rng.uniform(-12, BASIN_M[0][0] - 0.4), rng.uniform(1.2, 8.3), deck_z)
         found.append(_at(_one(rng, kind), place, gain))
     for tower in towers:
-        if rng.random() < 0.4:
+        if rng.random() < SHARE_WAITING:
             back = -5.2 if tower.height_m >= PLATFORM_FROM_M else -3.8
-            place = (rng.uniform(back - 1, back + 2), tower.y_m, tower.height_m - height_m)
+            place = (rng.uniform(back - 1, back + 0.5), tower.y_m, tower.height_m - height_m)
             found.append(_at(_one(rng, everyone.divers), place, gain))
     if rng.random() < 0.2:
         swimmer = _one(rng, everyone.divers)
