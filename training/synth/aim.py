@@ -74,7 +74,7 @@ def solved(attempt: Attempt) -> tuple[float, Throw]:
         found = _corrected(attempt, turn, guess)
         if found is not None:
             return float(found[0]), Throw(*found[1:].tolist())
-    raise _refuse(plan, "no throw of the arms makes this twist in the time")
+    raise _refuse(plan, "found no throw of the arms that makes this twist in the time")
 
 
 def _refuse(plan: Plan, why: str) -> DiveError:
@@ -161,7 +161,8 @@ def _seconds(
     inverse = np.linalg.inv(inertia)
     ends = np.array([int(np.ceil(shape.settled_s(throw) / step)) for throw in throws])
     remains = _rest(attempt, momentum * np.array(FASTER), half_times, ends * step)
-    start, found = course[at, which].T, []
+    start = course[at, which].T
+    found: list[tuple[float, tuple[float, ...]]] = []
     for b, back in enumerate(BACK if len(at) else ()):
         cut = slice(0, 2 * ends[b] + 1)
         after = courses(inverse[cut, b, None], own[cut, b, None], momenta, start[:3], step)
@@ -213,7 +214,7 @@ def _misses(attempt: Attempt, turn: float, guesses: Array, step_s: float, whole:
     def then(values: Array) -> Array:
         k = np.minimum((at / times[1]).astype(int), len(times) - 2)
         share = (at / times[1] - k)[:, None]
-        return (1 - share) * values[k, rows] + share * values[k + 1, rows]
+        return np.asarray((1 - share) * values[k, rows] + share * values[k + 1, rows])
 
     last, level_then, extra = then(course), then(planar), np.abs(then(twist[..., None])[:, 0]) / np.pi
     # Later, a quick body that is not yet exact may roll on; what counts is the fastest twist until `at`.

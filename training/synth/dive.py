@@ -142,7 +142,7 @@ def _elsewhere(plan: Plan, shape: Shape) -> str:
             except DiveError:
                 continue
             return f"{height:g} m would do"
-    return "no greater height would do"
+    return "none was found from a greater height either"
 
 
 def tips(joints: Array) -> Array:

@@ -179,7 +179,7 @@ def _somersaulting(script: Script) -> None:
 
 def wheel_s(turn: float) -> float:
     """Seconds that a turn of the wheel takes."""
-    return max(0.1, PEAK * np.deg2rad(WHEEL_DEG) * abs(turn) / LIMITS_RAD_S["arm_raise"])
+    return max(0.1, float(PEAK * np.deg2rad(WHEEL_DEG) * abs(turn) / LIMITS_RAD_S["arm_raise"]))
 
 
 def settled_s(throw: Throw) -> float:
@@ -266,4 +266,4 @@ def moved(share: Array) -> Array:
     # The rate rises as 3 u^2 - 2 u^3 over the first third and falls the same way over the last.
     begun = np.minimum(ease, 1)
     way = PEAK / 3 * (begun * begun * begun * (1 - begun / 2) + ease - begun)
-    return np.where(share < 0.5, way, 1 - way)
+    return np.asarray(np.where(share < 0.5, way, 1 - way))
