@@ -18,6 +18,7 @@ from engines.contracts import CROP_H
 from engines.skeleton import BONES, MIRROR, PELVIS, J
 from training import geometry as geo
 from training.errors import TrainingError
+from training.npz import numbers, read_npz
 
 Array = NDArray[np.float32]
 
@@ -29,6 +30,7 @@ MIN_FRAMES: Final = 24
 DIVE_RATE_HZ: Final = 50.0
 PX: Final = 2.0 / CROP_H
 """One pixel of the full-size crop in the unit of `keypoints`."""
+LAYOUT: Final = "expected pos17 (F,17,3), metres, z up, ok (F), fps, and name, start, length of each clip"
 SIDES: Final = ((1, 2, 3, 4, 5, 6), (11, 12, 13, 14, 15, 16))
 """Legs, arms: groups a keypoint network swaps left for right as a whole."""
 
@@ -75,10 +77,22 @@ def mocap_clips(folder: Path) -> list[Clip]:
         raise TrainingError(f"{folder}: no mocap files (*.npz); give the folder with --mocap")
     clips = []
     for file in files:
-        with np.load(file) as data:
-            pos, ok, rate = data["pos17"], data["ok"], float(data["fps"])
-            for name, start, length in zip(data["name"], data["start"], data["length"], strict=True):
-                clips += _sound_runs(str(name), pos[start : start + length], ok[start : start + length], rate)
+        clips += _clips(file)
+    return clips
+
+
+def _clips(file: Path) -> list[Clip]:
+    data = read_npz(file, LAYOUT, ("pos17", "ok", "fps", "name", "start", "length"))
+    pos = numbers(file, "pos17", data["pos17"], np.float32)
+    ok, start, length = (numbers(file, name, data[name], np.int64) for name in ("ok", "start", "length"))
+    rate = numbers(file, "fps", data["fps"], np.float64)
+    if pos.shape[1:] != (J, 3) or ok.shape != pos.shape[:1] or rate.size != 1 or not rate > 0:
+        raise TrainingError(f"{file}: pos17 is {pos.shape}, ok {ok.shape}, fps {rate}; {LAYOUT}")
+    if start.ndim != 1 or not start.shape == length.shape == data["name"].shape:
+        raise TrainingError(f"{file}: name, start and length differ in length; {LAYOUT}")
+    clips = []
+    for name, first, count in zip(data["name"], start, length, strict=True):
+        clips += _sound_runs(str(name), pos[first : first + count], ok[first : first + count] > 0, float(rate.item()))
     return clips
 
 

@@ -58,7 +58,7 @@ def read(folder: Path, split: str = "train2017") -> DataSet:
         files = {int(image["id"]): str(image["file_name"]) for image in content["images"]}
         rows = sorted(content["annotations"], key=lambda row: (int(row["image_id"]), int(row["id"])))
         athletes = [_athlete(pictures, files, row) for row in rows if _wanted(row)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise TrainingError(f"{table}: not COCO's person keypoints ({reason}); restore the file") from None
     return DataSet("coco", folder, athletes, [table], {"source": "coco", "split": split})

@@ -14,7 +14,6 @@ Pictures beside it: `imageSequence/54138969/img_000001.jpg`, or the whole video 
 whose first frame is frame 1. The camera, lens included, is found from the labels: it maps `pose/3d` onto `pose/2d`.
 """
 
-import zipfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,12 +25,15 @@ from engines.skeleton import J
 from training.convert.crop import Athlete, Frame, fitted_camera
 from training.convert.run import DataSet
 from training.errors import TrainingError
+from training.npz import numbers, read_npz
 
 OF_32: Final = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 """Our joints, which are Human3.6M's own, among the 32 of its files."""
 TRAINING: Final = ("S1", "S5", "S6", "S7", "S8")
 """Subjects of the usual protocol; S9 and S11 are for testing and only converted when named."""
 SIZE_PX: Final = (1000, 1002)
+NAMES: Final = ("pose/2d", "pose/3d", "camera", "frame")
+"""Arrays of a take."""
 LAYOUT: Final = (
     "expected S1/Directions-1/annot.h5 (or .npz) beside imageSequence/54138969/img_000001.jpg or 54138969.mp4"
 )
@@ -47,7 +49,7 @@ def read(folder: Path, subjects: tuple[str, ...] = TRAINING, every: int = 5) -> 
         if table.is_file()
     ]
     if not tables:
-        raise TrainingError(f"{folder}: no takes of {', '.join(subjects)}; {LAYOUT}")
+        raise TrainingError(f"{folder}: no takes of {', '.join(subjects) or 'no subject'}; {LAYOUT}")
     athletes = [athlete for table in tables for athlete in _take(table, every)]
     settings = {"source": "h36m", "subjects": list(subjects), "every": every}
     return DataSet("h36m", folder, athletes, tables, settings)
@@ -55,8 +57,8 @@ def read(folder: Path, subjects: tuple[str, ...] = TRAINING, every: int = 5) -> 
 
 def _take(table: Path, every: int) -> list[Athlete]:
     values = _read_table(table)
-    points, joints_mm = _ours(values["pose/2d"], 2, table), _ours(values["pose/3d"], 3, table)
-    camera_of, frame_of = (np.asarray(values[name]).reshape(-1).astype(int) for name in ("camera", "frame"))
+    points, joints_mm = _ours(values, "pose/2d", 2, table), _ours(values, "pose/3d", 3, table)
+    camera_of, frame_of = (numbers(table, name, values[name], np.int64).reshape(-1) for name in ("camera", "frame"))
     if not len(points) == len(joints_mm) == len(camera_of) == len(frame_of):
         raise TrainingError(f"{table}: pose/2d, pose/3d, camera and frame differ in length; restore the file")
     athletes: list[Athlete] = []
@@ -92,24 +94,22 @@ class _View:
         return Athlete(key, place, "h36m", points, every, every, joints_m, self.camera)
 
 
-def _ours(values: Any, numbers: int, table: Path) -> NDArray[np.float32]:
-    poses = np.asarray(values, np.float32)
-    if poses.ndim != 3 or poses.shape[1] not in (32, J) or poses.shape[2] != numbers:
-        raise TrainingError(f"{table}: poses are {poses.shape}; expected (N, 32, {numbers}) or (N, {J}, {numbers})")
+def _ours(values: dict[str, Any], name: str, axes: int, table: Path) -> NDArray[np.float32]:
+    poses = numbers(table, name, values[name], np.float32)
+    if poses.ndim != 3 or poses.shape[1] not in (32, J) or poses.shape[2] != axes:
+        raise TrainingError(f"{table}: {name} is {poses.shape}; expected (N, 32, {axes}) or (N, {J}, {axes})")
     return poses[:, list(OF_32)] if poses.shape[1] == 32 else poses
 
 
 def _read_table(table: Path) -> dict[str, Any]:
-    names = ("pose/2d", "pose/3d", "camera", "frame")
+    if table.suffix == ".npz":
+        return read_npz(table, f"expected {', '.join(NAMES)}", NAMES)
     try:
-        if table.suffix == ".npz":
-            with np.load(table, allow_pickle=False) as file:
-                return {name: file[name] for name in names}
-        try:
-            import h5py
-        except ImportError:
-            raise TrainingError(f'{table}: .h5 files need h5py; pip install "posecast[data]"') from None
+        import h5py
+    except ImportError:
+        raise TrainingError(f'{table}: .h5 files need h5py; pip install "posecast[data]"') from None
+    try:
         with h5py.File(table, "r") as file:
-            return {name: np.asarray(file[name]) for name in names}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{table}: no poses can be read ({error}); expected {', '.join(names)}") from None
+            return {name: np.asarray(file[name]) for name in NAMES}
+    except (OSError, KeyError, ValueError) as error:
+        raise TrainingError(f"{table}: no poses can be read ({error}); expected {', '.join(NAMES)}") from None

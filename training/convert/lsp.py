@@ -19,6 +19,7 @@ from training.convert.matlab import read_mat
 from training.convert.photos import photo_key, to_skeleton
 from training.convert.run import DataSet
 from training.errors import TrainingError
+from training.npz import numbers
 
 LAYOUT: Final = "expected joints.mat (joints 3 x 14 x N or 14 x 3 x N) beside images/im0001.jpg and so on"
 
@@ -28,11 +29,11 @@ def read(folder: Path) -> DataSet:
     table = folder / "joints.mat"
     if not table.is_file() or not (folder / "images").is_dir():
         raise TrainingError(f"{folder}: no LSP here; {LAYOUT}")
-    joints = np.asarray(read_mat(table).get("joints"))
+    joints = numbers(table, "joints", np.asarray(read_mat(table).get("joints", ())), np.float32)
     if joints.ndim != 3 or joints.shape[:2] not in ((3, 14), (14, 3)):
         raise TrainingError(f"{table}: joints are {joints.shape}; {LAYOUT}")
     extended = joints.shape[0] == 14
-    rows = np.moveaxis(joints if extended else joints.transpose(1, 0, 2), 2, 0).astype(np.float32)  # (N, 14, 3)
+    rows = np.moveaxis(joints if extended else joints.transpose(1, 0, 2), 2, 0)  # (N, 14, 3)
     name = "lspet" if extended else "lsp"
     digits = 5 if extended else 4
     athletes = [

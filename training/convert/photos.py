@@ -6,7 +6,6 @@ thorax, and the head joint, which lies 5 to 8 cm below the crown, is put a quart
 Johnson and Everingham, "Learning Effective Human Pose Estimation from Inaccurate Annotation", CVPR 2011.
 """
 
-import zipfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from engines.skeleton import JOINT_NAMES, J
 from training.convert.crop import Athlete, Frame
 from training.convert.run import DataSet
 from training.errors import TrainingError
+from training.npz import numbers, read_npz
 
 Array = NDArray[np.float32]
 
@@ -70,12 +70,9 @@ def read(folder: Path) -> DataSet:
 
 def _read_table(table: Path) -> tuple[list[str], Array]:
     """File names and joints (N, 14, 3), in the order of NAMES."""
-    try:
-        with table.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            names, joints = [str(name) for name in file["filename"]], np.asarray(file["joints"], np.float32)
-            order = tuple(str(name) for name in file["joint_names"]) if "joint_names" in file else ()
-    except (OSError, LookupError, TypeError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{table.parent}: no photographs with joints here ({error}); {LAYOUT}") from None
-    if order and order != NAMES:
+    arrays = read_npz(table, LAYOUT, ("filename", "joints"), ("joint_names",))
+    order = tuple(str(name) for name in np.atleast_1d(arrays.get("joint_names", np.array(NAMES))))
+    if order != NAMES:
         raise TrainingError(f"{table}: joint_names are {', '.join(order)}; expected {', '.join(NAMES)}")
-    return names, joints
+    names = [str(name) for name in np.atleast_1d(arrays["filename"])]
+    return names, numbers(table, "joints", arrays["joints"], np.float32)

@@ -19,6 +19,7 @@ from training import geometry as geo
 from training.errors import TrainingError
 from training.evaluate.poses3d import pose_row
 from training.evaluate.result import Row
+from training.npz import numbers, read_npz
 
 Array = NDArray[Any]
 
@@ -57,25 +58,28 @@ class Given:
 
 def read(path: Path, limit: int = 0) -> Given:
     """The arrays of a file, at most `limit` frames of them (0: all). Raises TrainingError naming what is wrong."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: no arrays can be read here ({error}); {LAYOUT}") from None
-    points, joints, camera = (_array(path, arrays, name) for name in ("joints_img_px", "joints_cam_m", "camera"))
-    count = len(points)
+    arrays = read_npz(path, LAYOUT, ("joints_img_px", "joints_cam_m", "camera"), ("clip", "fps", "mask"))
+    points, joints, camera = (
+        numbers(path, name, arrays[name], np.float64) for name in ("joints_img_px", "joints_cam_m", "camera")
+    )
+    count = len(np.atleast_1d(points))
     _shape(path, "joints_img_px", points, (count, J, 2))
     _shape(path, "joints_cam_m", joints, (count, J, 3))
     _shape(path, "camera", camera, (4,))
-    mask, clip = arrays.get("mask", np.ones(J)), arrays.get("clip", np.arange(count))
+    if not (np.isfinite(camera).all() and (camera[:2] > 0).all()):
+        raise TrainingError(f"{path}: camera is {camera.tolist()}; expected fx, fy above 0, cx, cy, pixels")
+    mask, clip = numbers(path, "mask", arrays.get("mask", np.ones(J)), np.float64), arrays.get("clip", np.arange(count))
     if mask.shape not in ((J,), (count, J)):
         raise TrainingError(f"{path}: mask has shape {mask.shape}; expected ({J},) or ({count}, {J})")
     _shape(path, "clip", clip, (count,))
     known = np.broadcast_to(mask > 0, (count, J)) & np.isfinite(points).all(-1) & np.isfinite(joints).all(-1)
     if count == 0 or not known[:, PELVIS].all() or (known.sum(1) < 2).any():
         raise TrainingError(f"{path}: every frame needs its pelvis and another joint; leave out the frames without")
+    spread = np.ptp(np.where(known[..., None], points, points[:, PELVIS : PELVIS + 1]), axis=1).max(-1)
+    if not (spread > 0).all():
+        raise TrainingError(f"{path}: frame {int(np.argmin(spread))} has all its joints in one place; leave it out")
+    rate_hz = float(numbers(path, "fps", arrays.get("fps", np.array(50.0)), np.float64).reshape(-1)[0])
     rows = slice(0, limit or None)
-    rate_hz = float(np.asarray(arrays.get("fps", 50.0)).reshape(-1)[0])
     return _given(points[rows], joints[rows], known[rows], camera, clip[rows], rate_hz)
 
 
@@ -89,12 +93,6 @@ def _given(points: Array, joints: Array, known: Array, camera: Array, clip: Arra
         boxes.append([*((centre - middle) / focal), crop.height_px / focal[1]])
     truth = np.where(known[..., None], joints - joints[:, PELVIS : PELVIS + 1], 0.0)
     return Given(keypoints, known.astype(np.float32), np.array(boxes, np.float32), truth, clip, rate_hz)
-
-
-def _array(path: Path, arrays: dict[str, Array], name: str) -> Array:
-    if name not in arrays:
-        raise TrainingError(f"{path}: no array {name!r}; {LAYOUT}")
-    return np.asarray(arrays[name], np.float64)
 
 
 def _shape(path: Path, name: str, array: Array, expected: tuple[int, ...]) -> None:

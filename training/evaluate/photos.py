@@ -19,11 +19,14 @@ from engines.contracts import CROP_H, CROP_W
 from training import geometry as geo
 from training import metrics
 from training.convert import photos as source
+from training.convert.crop import Frame
+from training.convert.frames import Pictures
 from training.errors import TrainingError
 from training.evaluate.networks import Networks
 from training.evaluate.peers import Peers, installed
 from training.evaluate.result import Figures, MaterialMissing, Plot, Request, Result, Row
 from training.metrics import TILTS
+from training.npz import read_npz
 from training.synth.shards import is_validation
 
 Array = NDArray[Any]
@@ -115,8 +118,7 @@ def _folder(data: Path) -> Path:
 
 def _read(folder: Path, request: Request) -> tuple[list[Path], Array]:
     files = [athlete.frame.path for athlete in source.read(folder).athletes]
-    with np.load(folder / "joints.npz", allow_pickle=False) as data:
-        joints = np.asarray(data["joints"], np.float64)
+    joints = read_npz(folder / "joints.npz", source.LAYOUT, ("joints",))["joints"].astype(np.float64)
     known = joints[..., 2].sum(1) >= 4
     chosen = known & ([request.split == "all" or is_validation(source.photo_key(f.name)) for f in files])
     rows = np.flatnonzero(chosen)[: request.limit or None]
@@ -134,10 +136,7 @@ def _peers(request: Request) -> tuple[Peers | None, tuple[str, ...]]:
 
 
 def _picture(path: Path) -> Array:
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
-        raise TrainingError(f"{path}: no picture can be read here; restore the file or drop its row")
-    return np.ascontiguousarray(bgr[..., ::-1])
+    return np.ascontiguousarray(Pictures().read(Frame(path))[..., ::-1])
 
 
 def _found(networks: Networks, peers: Peers | None, picture: Array, joints: Array) -> dict[str, Array]:
