@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engines.skeleton import JOINT_NAMES
-from training.errors import TrainingError
+from training.errors import TrainingError, unwritable
 
 LAST: Final = "last.safetensors"
 MUST_AGREE: Final = ("joint_names", "data_scale", "rate_hz", "window")
@@ -27,19 +27,23 @@ def save(
     optimiser: torch.optim.Optimizer,
     header: dict[str, Any],
 ) -> None:
-    """Writes everything a resume and an export need."""
+    """Writes everything a resume and an export need; TrainingError where the place cannot be written."""
     tensors = {f"model/{k}": v for k, v in modules.state_dict().items()}
     tensors |= {f"ema/{k}": v for k, v in average.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser/{index}/{k}": torch.as_tensor(v) for k, v in state.items()}
     header = {"joint_names": list(JOINT_NAMES), **header}
     temporary = path.with_suffix(".part")
-    save_file(
-        {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
-        temporary,
-        {"header": json.dumps(header)},
-    )
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()},
+            temporary,
+            {"header": json.dumps(header)},
+        )
+        temporary.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from None
 
 
 def read_header(path: Path) -> dict[str, Any]:
@@ -47,7 +51,7 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, "pt") as file:
             return dict(json.loads(file.metadata()["header"]))
-    except (OSError, SafetensorError, KeyError, TypeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise TrainingError(f"{path}: no readable checkpoint ({error}); train the recipe first") from None
 
 

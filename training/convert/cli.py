@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from training.convert.run import DataSet, convert
-from training.errors import TrainingError
+from training.errors import TrainingError, unwritable
 
 console = Console(stderr=True)
 
@@ -97,14 +97,17 @@ def mpi_inf_3dhp(
 
 def _convert(read: Callable[[], DataSet], out: Path, workers: int) -> None:
     try:
-        console.print("reading the annotations and verifying checksums")
+        if console.is_terminal:  # elsewhere the only line is the one that says what went wrong
+            console.print("reading the annotations and verifying checksums")
         found = read()
         with _bar(found.name) as bar:
             task = bar.add_task(found.name, total=len(found.athletes))
             count = convert(found, out, workers, lambda done: bar.update(task, completed=done))
             bar.update(task, total=count)
-    except (TrainingError, OSError) as error:
+    except TrainingError as error:
         raise Refused(str(error)) from None
+    except OSError as error:
+        raise Refused(str(unwritable(out, error))) from None
     except KeyboardInterrupt:
         console.print("stopped; the same command goes on")
         raise typer.Exit(130) from None
@@ -133,7 +136,7 @@ def hrnet(
 
     try:
         imported = import_hrnet(file, variant, out, joints)
-    except (TrainingError, OSError) as error:
+    except TrainingError as error:
         raise Refused(str(error)) from None
     table = Table("", "tensors", "", title=str(imported.checkpoint))
     report = imported.report

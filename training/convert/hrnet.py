@@ -64,7 +64,6 @@ def import_hrnet(file: Path, variant: str = "", out: Path | None = None, joints:
         "figures": {},
         "options": {},
     }
-    target.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.save(target, modules, modules, torch.optim.AdamW(modules.parameters()), header)
     return Imported(target, variant, report)
 
@@ -76,7 +75,7 @@ def read_state_dict(file: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise TrainingError(f"{file}: no such file") from None
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise TrainingError(f"{file}: not a checkpoint that can be read ({reason}); get the file anew") from None
     for name in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
@@ -99,5 +98,5 @@ def _load_pickle(file: Path) -> Any:
         ) from None
     except OSError:
         raise
-    except Exception as error:  # torch raises whatever a damaged file makes it stumble over
-        raise ValueError(str(error) or type(error).__name__) from None
+    except Exception:  # torch raises whatever a damaged file makes it stumble over
+        raise ValueError("damaged, or no file of torch's") from None

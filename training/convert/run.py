@@ -1,7 +1,6 @@
 """From labelled athletes to shards of 1000: finished shards are kept, files verified, several processes if wanted."""
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -62,12 +61,16 @@ def convert(data: DataSet, out: Path, workers: int = 1, progress: Callable[[int]
     missing = [shard for shard in shards if not shard.path.exists()]
     done = len(athletes) - sum(len(shard.athletes) for shard in missing)
     progress(done)
-    for shard, sha256 in zip(missing, _made(missing, workers), strict=True):
-        for path, digest in sha256.items():
-            manifest.check(path, digest)
-        manifest.save()
-        done += len(shard.athletes)
-        progress(done)
+    try:
+        for shard, sha256 in zip(missing, _made(missing, workers), strict=True):
+            for path, digest in sha256.items():
+                manifest.check(path, digest)
+            manifest.save()
+            done += len(shard.athletes)
+            progress(done)
+    finally:
+        if not any(shard.path.exists() for shard in shards):  # nothing that the manifest would be of
+            manifest.path.unlink(missing_ok=True)
     return len(athletes)
 
 
@@ -108,10 +111,7 @@ def _start_worker() -> None:
 def _write(shard: _Shard) -> dict[Path, str]:
     """Write one shard; returns the checksums of the image files read."""
     pictures = Pictures()
-    try:
-        write_shard(shard.path, _samples(shard, pictures))
-    finally:
-        shard.path.with_suffix(f".{os.getpid()}.part").unlink(missing_ok=True)
+    write_shard(shard.path, _samples(shard, pictures))
     return pictures.sha256
 
 

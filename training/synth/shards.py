@@ -43,12 +43,15 @@ def write_shard(path: Path, samples: Iterable[tuple[str, bytes, dict[str, Any]]]
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(f".{os.getpid()}.part")  # two runs into one folder must not share a file
     count = 0
-    with tarfile.open(beside, "w", format=tarfile.USTAR_FORMAT) as tar:
-        for key, picture, label in samples:
-            _add(tar, f"{key}.jpg", picture)
-            _add(tar, f"{key}.msgpack", msgpack.packb(label))
-            count += 1
-    beside.replace(path)
+    try:
+        with tarfile.open(beside, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for key, picture, label in samples:
+                _add(tar, f"{key}.jpg", picture)
+                _add(tar, f"{key}.msgpack", msgpack.packb(label))
+                count += 1
+        beside.replace(path)
+    finally:  # an error or Ctrl-C on the way leaves nothing
+        beside.unlink(missing_ok=True)
     return count
 
 
@@ -91,9 +94,12 @@ class ShardIndex(Generic[Label]):
     def jpeg(self, index: int) -> bytes:
         """Bytes of one picture."""
         path, start, size = self._places[index]
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(size)
+        try:
+            with path.open("rb") as file:
+                file.seek(start)
+                return file.read(size)
+        except OSError as error:
+            raise ShardError(f"{path}: cannot be read ({error.strerror}); shards in use must stay") from None
 
 
 @contextmanager
