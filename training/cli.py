@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from training.errors import TrainingError
+from training.errors import TrainingError, unwritable
 
 console = Console(stderr=True)
 
@@ -37,9 +37,9 @@ def train_command(
     data: DataOption = Path("data"),
     mocap: MocapOption = Path("data/mocap"),
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/NAME.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Budget of training time, over all resumes.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Budget of optimiser steps, over all resumes.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of the mathematics library.")] = 1,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Budget of training time, over all resumes.")] = None,
+    steps: Annotated[int | None, typer.Option(min=0, help="Budget of optimiser steps, over all resumes.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the mathematics library.")] = 1,
     resume: Annotated[bool, typer.Option(help="Go on from the run folder's checkpoint, if there is one.")] = False,
     init_from: Annotated[str, typer.Option(help="Run folder whose weights are the start.")] = "",
 ) -> None:
@@ -63,6 +63,8 @@ def train_command(
         figures = Trainer(recipe, options).run()
     except TrainingError as error:
         raise Refused(str(error)) from None
+    except OSError as error:
+        raise Refused(str(unwritable(out or Path("runs") / name, error))) from None
     except KeyboardInterrupt:
         console.print(f"stopped; go on with --resume --out {out or Path('runs') / name}")
         raise typer.Exit(130) from None
@@ -83,6 +85,8 @@ def export_command(
         rows = export_networks(name, runs, out, untrained)
     except TrainingError as error:
         raise Refused(str(error)) from None
+    except OSError as error:
+        raise Refused(str(unwritable(out, error))) from None
     table = Table("network", "MB", "error torch to onnx", "error fp16 storage", "trained", title=str(out))
     for row in rows:
         table.add_row(row.network, f"{row.size / 1e6:.2f}", f"{row.error:.1e}", f"{row.error_fp16:.1e}", row.trained)

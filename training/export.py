@@ -23,8 +23,9 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from engines.contracts import SHIPPED, Contract
+from engines.errors import EngineError
 from engines.openvino_backend import process_core
-from engines.store import MANIFEST
+from engines.store import MANIFEST, manifest
 from models.decoders import DiffusionDecoder, MLPDecoder
 from models.exportable import CONTRACTS, dynamic_shapes, example_inputs, exportable
 from models.hrnet import HRNet
@@ -75,6 +76,7 @@ class Row:
 def export_networks(name: str, runs: Path, out: Path, untrained: bool) -> list[Row]:
     """Exports network `name`, or all shipped ones; those without a run are skipped unless `untrained`."""
     shipped = [contract.network for contract in SHIPPED]
+    _entries(out)  # one that cannot be gone on with is told before anything is written
     if name != "all" and name not in CONTRACTS:
         raise TrainingError(f"network {name!r} unknown; have {', '.join(CONTRACTS)}")
     rows = []
@@ -133,12 +135,16 @@ def load_model(network: str, run: Path | None) -> tuple[nn.Module, dict[str, Any
     model = build_model(network, header)
     inside = _candidates(network)[1] + "."
     weights = checkpoint.read(run, "ema")
-    model.load_state_dict({k.removeprefix(inside): v for k, v in weights.items() if k.startswith(inside)})
+    try:
+        model.load_state_dict({k.removeprefix(inside): v for k, v in weights.items() if k.startswith(inside)})
+    except RuntimeError:
+        raise TrainingError(f"{run}: holds another {network} than this version's; train it again") from None
     return model.eval(), header
 
 
 def export_one(network: str, run: Path | None, out: Path) -> Row:
     """Exports, proves and writes one network, its model card and its line of the manifest."""
+    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is told before the work
     contract = CONTRACTS[network]
     model, header = load_model(network, run)
     if isinstance(model, DiffusionDecoder):
@@ -263,8 +269,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _write_manifest(out: Path, network: str, data: bytes, trained: str) -> int:
     """Writes the line of one network and returns its version, which rises whenever its bytes change."""
-    path = out / MANIFEST
-    entries = json.loads(path.read_text()) if path.exists() else {}
+    entries = _entries(out)
     sha256 = hashlib.sha256(data).hexdigest()
     before = entries.get(network, {})
     version = int(before.get("version", bool(before))) + (before.get("sha256") != sha256)
@@ -275,5 +280,16 @@ def _write_manifest(out: Path, network: str, data: bytes, trained: str) -> int:
         "contract": network,
         "created_from": trained,
     }
-    _write(path, (json.dumps(dict(sorted(entries.items())), indent=2) + "\n").encode())
+    _write(out / MANIFEST, (json.dumps(dict(sorted(entries.items())), indent=2) + "\n").encode())
     return version
+
+
+def _entries(out: Path) -> dict[str, dict[str, Any]]:
+    """What the folder's manifest holds, nothing where there is none."""
+    if not (out / MANIFEST).exists():
+        return {}
+    try:
+        manifest(out)
+        return dict(json.loads((out / MANIFEST).read_text()))
+    except EngineError as error:
+        raise TrainingError(str(error)) from None

@@ -7,7 +7,7 @@ measuring only; or it is drawn here, a figure of capsules in free fall, which ne
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import av
 import cv2
@@ -135,9 +135,20 @@ def read_clip(path: Path, side: int, background: str, gravity: float) -> Clip:
     truth = path.with_suffix(".truth.json")
     if not truth.exists():
         return Clip(frames, make(frames), gravity, (0, len(frames)))
-    data = json.loads(truth.read_text())
+    try:
+        fall, flight, theta = _told(json.loads(truth.read_text()), len(frames))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise TrainingError(
+            f"{truth}: not the truth of a camera at rest ({reason}); remove the video, or render it again"
+        ) from None
+    return Clip(frames[: len(theta)], make(frames), fall, flight, theta)
+
+
+def _told(data: dict[str, Any], frames: int) -> tuple[float, tuple[int, int], Array]:
+    """Gravity (window coordinates per frame squared), first and last frame of the flight, boxes (T, 4)."""
     width, height = data["size_px"]
-    rows = data["frames"][: len(frames)]
+    rows = data["frames"][:frames]
     joints = np.array([row["joints_img_px"] for row in rows], float)
     centre, size = keypoint_box((joints + 0.5) / [width / 2, height / 2] - 1, pad=0.05)
     theta = np.stack([_theta(c - s / 2, c + s / 2) for c, s in zip(centre, size, strict=True)])
@@ -147,8 +158,7 @@ def read_clip(path: Path, side: int, background: str, gravity: float) -> Clip:
     root = np.array([row["joints_world_m"][0] for row in rows])
     depth = float(np.median((root - camera[:3, 3]) @ camera[:3, 2]))
     per_m = 2 * float(data["camera_matrix_px"][1][1]) / depth / height
-    fall = GRAVITY_M_S2 * per_m * abs(float(camera[2, 1])) / float(data["fps"]) ** 2
-    return Clip(frames[: len(rows)], make(frames), fall, flight, theta)
+    return GRAVITY_M_S2 * per_m * abs(float(camera[2, 1])) / float(data["fps"]) ** 2, flight, theta
 
 
 def read_clips(folder: Path, side: int, background: str, gravity: float) -> list[Clip]:

@@ -29,9 +29,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.tensorboard import SummaryWriter
 
-from engines.store import MANIFEST
+from engines.errors import EngineError
+from engines.store import MANIFEST, manifest, verify
 from training import checkpoint, warmstart
-from training.errors import TrainingError
+from training.errors import TrainingError, unwritable
 
 console = Console(stderr=True)
 
@@ -88,6 +89,12 @@ class Options:
     """Where to start: folders of other runs (averaged weights, where names and shapes agree) or of shipped weights,
     separated by commas; of two that hold a tensor the later counts."""
 
+    def __post_init__(self) -> None:
+        for name in ("minutes", "steps", "threads"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise TrainingError(f"{name} is {value}; give a number above 0")
+
 
 class Average:
     """Exponential moving average of a module's weights and buffers, with a short memory at the start."""
@@ -114,7 +121,7 @@ def attention(device: torch.device) -> AbstractContextManager[Any]:
 
 def learning_rate(step: int, progress: float, options: Options) -> float:
     """Warm-up, then a cosine down to 2 % of the peak at the end of the budget."""
-    warm = min(1.0, (step + 1) / options.warmup_steps)
+    warm = min(1.0, (step + 1) / max(options.warmup_steps, 1))
     return options.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
 
 
@@ -139,11 +146,13 @@ class Trainer:
         self.step, self.elapsed_s, self.seen = 0, 0.0, 0
         self.figures: dict[str, float] = {}
         self._start()
-        self.board = SummaryWriter(str(options.out / "events"), purge_step=self.step or None)
+        try:
+            self.board = SummaryWriter(str(options.out / "events"), purge_step=self.step or None)
+        except OSError as error:
+            raise unwritable(options.out, error) from None
 
     def _start(self) -> None:
         last = self.options.out / checkpoint.LAST
-        self.options.out.mkdir(parents=True, exist_ok=True)
         if self.options.resume and last.exists():
             header = checkpoint.load(last, self.modules, self.average.modules, self.optimiser, self.recipe.header)
             self.step, self.elapsed_s, self.seen = header["step"], header["elapsed_s"], header["samples"]
@@ -160,14 +169,7 @@ class Trainer:
     def _initialise(self, folder: Path) -> str:
         """Weights from a folder of shipped networks, or from another run; returns what they were, for the card."""
         if (folder / MANIFEST).exists():
-            manifest = json.loads((folder / MANIFEST).read_text())
-            taken = []
-            for network, (module, calibrate) in self.recipe.shipped().items():
-                if network in manifest:
-                    count = warmstart.initialise(folder / f"{network}.onnx", module, calibrate)
-                    console.print(f"{self.recipe.name}: {count} tensors taken from {folder / network}.onnx")
-                    taken.append(f"{network} {manifest[network]['sha256'][:12]} ({manifest[network]['created_from']})")
-            return "shipped weights: " + ", ".join(taken)
+            return self._from_shipped(folder)
         source = folder / checkpoint.LAST
         count = checkpoint.initialise(source, self.modules)
         console.print(f"{self.recipe.name}: {count} tensors taken from {source}")
@@ -175,6 +177,22 @@ class Trainer:
         before = f"; before that {older['started_from']}" if "started_from" in older else ""
         data = older.get("data", "data not recorded")
         return f"{older['recipe']}, {older['step']} steps, {older['samples']} samples ({data}{before})"
+
+    def _from_shipped(self, folder: Path) -> str:
+        networks = self.recipe.shipped()
+        try:
+            listed = manifest(folder)
+            files = {network: verify(network, folder) for network in networks if network in listed}
+        except EngineError as error:
+            raise TrainingError(str(error)) from None
+        if not files:
+            raise TrainingError(f"{folder}: holds no network that {self.recipe.name} can start from; check init_from")
+        origin = json.loads((folder / MANIFEST).read_text())
+        for network, file in files.items():
+            count = warmstart.initialise(file, *networks[network])
+            console.print(f"{self.recipe.name}: {count} tensors taken from {file}")
+        words = (f"{n} {listed[n].sha256[:12]} ({origin[n].get('created_from', 'not recorded')})" for n in files)
+        return "shipped weights: " + ", ".join(words)
 
     @property
     def progress(self) -> float:

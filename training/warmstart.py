@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
@@ -25,8 +26,8 @@ def read_tensors(path: Path) -> dict[str, Array]:
     """Weights of an exported network by their names in torch, linear ones transposed back, in single precision."""
     try:
         graph = onnx.load(path).graph
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: no ONNX network to start from ({error})") from None
+    except (OSError, ValueError, DecodeError) as error:
+        raise TrainingError(f"{path}: no ONNX network to start from ({error}); restore the file") from None
     stored = {tensor.name: tensor for tensor in graph.initializer}
     halves = {
         node.output[0]: node.input[0] for node in graph.node if node.op_type == "Cast" and node.input[0] in stored

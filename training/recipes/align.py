@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.contracts import HEATMAP_STRIDE
-from models.hrnet import HRNet
+from models.hrnet import VARIANTS, HRNet
 from models.pose_encoder import MLPPoseEncoder2D, MLPPoseEncoder3D, PoseEncoder2D, PoseEncoder3D
 from models.view import into_view, view_of
 from training import losses, poses
@@ -87,6 +87,8 @@ def temperature(stage: str) -> dict[str, nn.Module]:
 
 def image_encoder(variant: str) -> dict[str, nn.Module]:
     """HRNet in the memory layout that is fastest."""
+    if variant not in VARIANTS:
+        raise TrainingError(f"HRNet variant {variant!r} unknown; have {', '.join(VARIANTS)}")
     return {"hrnet": HRNet(variant).to(memory_format=torch.channels_last)}  # type: ignore[call-overload]
 
 

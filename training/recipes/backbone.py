@@ -6,7 +6,7 @@ fits its joints clearly better with left and right exchanged, it is learned that
 CVPR 2011, describe these labels). The embedding is not trained here but by `align`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from engines.codecs import decode_heatmaps
 from engines.contracts import HEATMAP_STRIDE
 from engines.skeleton import MIRROR
-from models.hrnet import HRNet
 from training import losses, metrics
 from training.datasets import CropPool, Crops, Mixture, normalise_picture, shards, validation_crops
 from training.prefetch import Prefetch
+from training.recipes.align import image_encoder
 from training.settings import Data, typed
 
 HIPS, SHOULDERS = [1, 4], [11, 14]
@@ -48,8 +48,7 @@ class Backbone:
 
     def __init__(self, settings: Settings, data: Data, seed: int) -> None:
         self.settings = settings
-        network = HRNet(settings.variant).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.modules = nn.ModuleDict({"hrnet": network})
+        self.modules = nn.ModuleDict(image_encoder(settings.variant))
         self.folders = [data.root / "crops"]
         shares = [1.0]
         if shards(data.root / "photos"):
@@ -159,7 +158,6 @@ def point_figures(points_px: Any, crops: Crops) -> dict[str, float]:
 
 def build(settings: dict[str, Any], data: Data, seed: int) -> Backbone:
     """The recipe from its table of settings."""
-    if "sizes" in settings:
-        rows = [(float(until), int(h), int(w), int(n)) for until, h, w, n in settings["sizes"]]
-        settings = {**settings, "sizes": tuple(rows)}
-    return Backbone(typed(Settings, settings, "backbone [recipe]"), data, seed)
+    made = typed(Settings, settings, "backbone [recipe]")
+    sizes = tuple((float(until), h, w, n) for until, h, w, n in made.sizes)
+    return Backbone(replace(made, sizes=sizes), data, seed)
