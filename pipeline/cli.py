@@ -162,7 +162,8 @@ def main() -> int:
         return 130
     except Exception as error:
         if hasattr(error, "format_message"):
-            errors.print(f"posecast: {error.format_message()}", style="red", soft_wrap=True, markup=False)
+            if error.format_message():  # a verb without words has printed its help instead
+                errors.print(f"posecast: {error.format_message()}", style="red", soft_wrap=True, markup=False)
             return 2
         raise
     return int(code or 0)

@@ -84,7 +84,10 @@ def _sections(path: Path) -> dict[str, str]:
     """The sections that are in the file, by suite. Raises TrainingError where a marker has lost its partner."""
     if not path.is_file():
         return {}
-    content, found = path.read_text(encoding="utf-8"), {}
+    try:
+        content, found = path.read_text(encoding="utf-8"), {}
+    except (OSError, UnicodeDecodeError):
+        raise TrainingError(f"{path}: not a report, or not readable; name another file") from None
     for name in SUITES:
         begin, end = _begin(name), _end(name)
         if (begin in content) != (end in content):

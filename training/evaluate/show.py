@@ -97,7 +97,7 @@ def machine() -> str:
 
 
 def draw(plot: Plot, path: Path) -> None:
-    """One plot as a PNG: bars where x are words, lines where they are numbers."""
+    """One plot as a PNG: bars where x are words, lines where they are numbers. Raises TrainingError as above."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -113,11 +113,15 @@ def draw(plot: Plot, path: Path) -> None:
     axes.grid(axis="y", color="#dddddd", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name("part-" + path.name)
-    figure.savefig(part)
-    pyplot.close(figure)
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(part)
+        part.replace(path)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
+    finally:
+        pyplot.close(figure)
 
 
 def _bars(axes: Any, plot: Plot) -> None:

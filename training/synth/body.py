@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -65,6 +68,19 @@ class Body:
         return float(np.ptp(self.vertices_m[:, 2]))
 
 
+@contextmanager
+def _without_error_stream() -> Iterator[None]:
+    """Keeps what a library writes to the process's error stream by itself from being seen."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 class BodyModel:
     """anny with one mesh topology: makes bodies and poses them.
 
@@ -77,6 +93,8 @@ class BodyModel:
             import warp
 
             warp.config.log_level = logging.ERROR  # its start-up banner is no news to anybody
+            with _without_error_stream():  # nor is that there is no graphics card, which it says past that setting
+                warp.init()
             import anny
 
             self._anny = anny.Anny(topology=mesh)
