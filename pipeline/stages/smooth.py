@@ -64,6 +64,10 @@ class Smooth:
         if self._window is None or self._began_again(message):
             yield from self._tail()
             self._window = Window(*self._sessions, message.rate_hz)
+        elif self._is_another(message):
+            # First what is still owed of the former subject: the window cannot tell whose its frames are.
+            yield from self._tail()
+            self._window.forget()
         held = self._take(message, self._window)
         self._look(self._window)
         yield from self._provisional(held, self._window)
@@ -85,6 +89,9 @@ class Smooth:
     def _began_again(self, message: Hypotheses) -> bool:
         return self._last is not None and message.t_media_ns < self._last.t_media_ns
 
+    def _is_another(self, message: Hypotheses) -> bool:
+        return self._last is not None and message.subject != self._last.subject and message.subject > 0
+
     def _events(self, message: Hypotheses) -> Iterator[Event]:
         if self._last is None:
             yield _event(message, "stream_started", 0, f"{message.width}x{message.height} {message.rate_hz:.2f} Hz")
@@ -99,8 +106,6 @@ class Smooth:
         self._subject = subject
 
     def _take(self, message: Hypotheses, window: Window) -> Held:
-        if self._last is not None and message.subject != self._last.subject and message.subject:
-            window.forget()
         decoded = _mean(message)
         held = Held(message, window.push(message.t_media_ns, self._measured(message, decoded)), decoded)
         self._frames += 1

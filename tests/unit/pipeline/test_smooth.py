@@ -114,3 +114,12 @@ def test_spread_of_hypotheses_is_told() -> None:
 
 def test_an_empty_stream_says_nothing() -> None:
     assert smoothed([]) == []
+
+
+def test_another_subject_begins_when_nothing_is_owed_of_the_former() -> None:
+    out = smoothed([hypotheses(seq, subject=1 if seq < 30 else 2) for seq in range(60)], final=True)
+    frames = [message for message in out if isinstance(message, PoseFrame)]
+    second = next(i for i, frame in enumerate(frames) if frame.subject == 2)
+    former = [frame.seq for frame in frames[:second] if frame.revision == "final"]
+    assert former == list(range(30))
+    assert [frame.seq for frame in frames if frame.revision == "final"] == list(range(60))
