@@ -334,6 +334,12 @@ def test_a_dive_that_cannot_be_written_is_one_line_without_warps(blocked):
     assert str(blocked) in done.stderr
 
 
+@pytest.mark.parametrize("name", ["a.txt", "a"])
+def test_a_preview_needs_the_name_of_a_picture(tmp_path, refused, name):
+    assert "use one ending in .png or .jpg" in refused("synth", "preview", "--out", tmp_path / name)
+    assert files_in(tmp_path) == []
+
+
 def test_a_shard_broken_off_leaves_nothing(tmp_path):
     def samples():
         yield "s1-g000000-00", JPEG, {}

@@ -67,10 +67,13 @@ def write(out: Path, kind: str, seed: int, groups: int, sources: Sources, beside
 
     With real pictures in `beside` each row of bare samples has a row of those below it instead.
 
-    Raises ValueError for an unknown kind or too few real pictures, NoGraphicsError as the generator does.
+    Raises ValueError for an unknown kind, a name that is no picture's or too few real pictures, NoGraphicsError as
+    the generator does.
     """
     if kind not in ("crops", "scenes"):
         raise ValueError(f"--kind {kind}: unknown; choose crops or scenes")
+    if not cv2.haveImageWriter(str(out)):
+        raise ValueError(f"{out}: not the name of a picture; use one ending in .png or .jpg")
     rows = []
     bare: dict[str, Any] = {"box": None, "visible": []}
     photographs = real(beside, groups * generate.PER_GROUP) if beside is not None else []
@@ -85,4 +88,4 @@ def write(out: Path, kind: str, seed: int, groups: int, sources: Sources, beside
             rows.append(np.concatenate([drawn(jpg, label) for _, jpg, label in samples], 1))
     out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(out), np.concatenate(rows)):
-        raise ValueError(f"{out}: cannot be written as a picture; use a name ending in .png or .jpg")
+        raise ValueError(f"{out}: cannot be written; choose another place or make room")

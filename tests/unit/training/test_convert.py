@@ -423,7 +423,7 @@ def test_the_command_converts_and_says_how_many(coco_folder, tmp_path):
 @pytest.mark.parametrize("damage", [b"", b"no zip", b"PK\x03\x04 cut off"])
 def test_a_damaged_table_of_photographs_is_one_line(photos_folder, damage):
     (photos_folder / "joints.npz").write_bytes(damage)
-    with pytest.raises(TrainingError, match="joints.npz: not a whole .npz file") as caught:
+    with pytest.raises(TrainingError, match=r"joints\.npz: not a whole \.npz file") as caught:
         photos.read(photos_folder)
     assert "\n" not in str(caught.value)
 
