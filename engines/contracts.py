@@ -18,7 +18,9 @@ HEATMAP_STRIDE: Final = 4
 STN_PX: Final = 128
 EMBEDDING: Final = 1024
 WINDOW: Final = 243
-FEATURE: Final = 256
+TOKEN: Final = 256
+FEATURE: Final = TOKEN + 3 * J + 2
+"""A frame's token for the temporal transformer, the pose and the view that it carries past it."""
 LOOKAHEADS: Final = (0, 1, 2, 4, 8, 13, 27, 121)
 """Look-aheads (frames) for which the temporal network has a learned embedding; its input is the index in this table."""
 

@@ -113,8 +113,9 @@ class MaskedPoseModel(nn.Module):
         rows = torch.arange(batch, device=pose.device).unsqueeze(1)
         kept, missing = pose[rows, masks.visible], masks.joints[rows, masks.visible].to(pose.dtype)
         encode = self.mpm.encode_frame if d == 2 else self.mpm.encode_frame_3d
-        features = encode(kept.flatten(0, 1), missing.flatten(0, 1)).unflatten(0, (batch, -1))  # [B,n,D]
-        tokens = self.mpm.temporal(features + self.mpm.temporal.position[masks.visible])
+        features = encode(kept.flatten(0, 1), missing.flatten(0, 1))[:, : self.mpm.dim]
+        tokens = features.unflatten(0, (batch, -1)) + self.mpm.temporal.position[masks.visible]  # [B,n,D]
+        tokens = self.mpm.temporal(tokens)
         decoder = self.decoder_2d if d == 2 else self.decoder_3d
         return decoder(tokens, masks.visible)
 

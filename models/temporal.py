@@ -6,7 +6,10 @@ no invented frames: what does not exist is masked from attention.
 
 What a frame shows depends on where its crop lies in the picture. So every frame is first turned into a camera that
 looks straight at its crop (`models.view`), the network works in that camera's axes, and the joints are turned back
-at the end. The view travels in the last numbers of the frame's feature.
+at the end. A frame's feature is its token for the transformer, then what it carries past the transformer: the pose
+that the frame alone suggests (a per-frame decoder's where there is one, else a linear guess) and the view. The
+sequence head gives what time changes about those poses, so that a network that has learned nothing yet is as good as
+the per-frame decoder.
 
 Stage I (pre-training by masking) is `models.pretraining`. Stage II lifts: `MPM.lift` gives the whole sequence
 by a linear head and one frame by the strided decoder. The live path uses `encode_frame` and `window`.
@@ -20,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.contracts import FEATURE, LOOKAHEADS, WINDOW
+from engines.contracts import LOOKAHEADS, TOKEN, WINDOW
 from engines.skeleton import PELVIS, J
 from models.layers import MASKED_LOGIT, Attention, TransformerLayer, key_mask
 from models.view import NUMBERS, filled, from_view, into_view, keypoints_in_view, view_of
@@ -163,7 +166,7 @@ class MPM(nn.Module):
         self,
         frames: int = WINDOW,
         layers: int = 4,
-        dim: int = FEATURE,
+        dim: int = TOKEN,
         ffn: int = 512,
         heads: int = 8,
         hidden: int = 512,
@@ -182,7 +185,11 @@ class MPM(nn.Module):
         self.temporal = TemporalEncoder(frames, dim, heads, ffn, layers, dropout)
         self.strided = StridedDecoder(frames, dim, heads, ffn, dropout, newest_first)
         self.sequence_head = PoseHead(dim, 3)
+        # At first time changes nothing about the poses of the frames.
+        nn.init.zeros_(self.sequence_head.linear.weight)
+        nn.init.zeros_(self.sequence_head.linear.bias)
         self.frame_head = PoseHead(dim, 3)
+        self.guess = nn.Linear(dim, J * 3)
         # What stands in for the coordinates of a masked or unmeasured joint (v_S in the paper).
         self.missing_2d = nn.Parameter(torch.zeros(2))
         self.missing_3d = nn.Parameter(torch.zeros(3))
@@ -209,15 +216,25 @@ class MPM(nn.Module):
                 lying in the middle of the picture, and the joints come out in the axes of a camera that looks at it.
 
         Returns:
-            [B,256]; the last numbers are the view, for `window`.
+            [B,256+53], token and what is carried, for `window`.
         """
         hidden, view = self.hidden_2d(keypoints, missing, box)
-        return with_view(self.spatial(hidden), view)
+        token = self.spatial(hidden)
+        nothing = torch.zeros_like(missing)
+        return self.with_carried(token, token.new_zeros(len(token), J, 3), nothing, view)
 
     def encode_frame_3d(self, joints: Tensor, missing: Tensor, box: Tensor | None = None) -> Tensor:
         """As `encode_frame` from root-relative joints [B,17,3] in metres, without the mode token."""
         hidden, view = self.hidden_3d(joints, missing, box)
-        return with_view(self.spatial(hidden), view)
+        return self.with_carried(self.spatial(hidden), joints, 1 - missing, view)
+
+    def with_carried(self, token: Tensor, joints: Tensor, known: Tensor, view: Tensor) -> Tensor:
+        """Features [N,D+53] of tokens [N,D], joints [N,17,3] in camera axes of which those `known` [N,17] count, and
+        views [N,2]. The others are guessed from the token."""
+        guess = self.guess(token).unflatten(1, (J, 3))
+        use = known.unsqueeze(-1) > 0.5
+        carried = torch.where(use, into_view(torch.where(use, joints, 0.0), view), guess)
+        return torch.cat([token, carried.flatten(1), view], 1)
 
     def hidden_2d(self, keypoints: Tensor, missing: Tensor, box: Tensor | None) -> tuple[Tensor, Tensor]:
         """What the shared part takes, [B,512], and the view [B,2]; arguments as of `encode_frame`."""
@@ -256,29 +273,30 @@ class MPM(nn.Module):
             box: [B,3] as in `encode_frame`.
 
         Returns:
-            [B,256]; with use_3d = 0 exactly `encode_frame`.
+            [B,256+53]; with use_3d = 0 exactly `encode_frame`.
         """
         flat, view = self.hidden_2d(keypoints, keypoints_missing, box)
         deep, _ = self.hidden_3d(joints, joints_missing, box)
         flat, deep = self.spatial(flat), self.spatial(deep)
         use_2d, use_3d = use_2d.unsqueeze(1), use_3d.unsqueeze(1)
         mode = use_3d * torch.where(use_2d > 0.5, self.mode[1], self.mode[0])
-        return with_view(use_2d * flat + use_3d * deep + mode, view)
+        return self.with_carried(use_2d * flat + use_3d * deep + mode, joints, use_3d * (1 - joints_missing), view)
 
     def mix(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> Tensor:
-        """Temporal part: [B,T,256], [B,T], [B] int64 -> tokens [B,T,256]."""
-        features = torch.where(seen.unsqueeze(-1) > 0.5, features, 0.0)  # nothing of an unseen frame enters
+        """Temporal part: features [B,T,256+53], [B,T], [B] int64 -> tokens [B,T,256]."""
+        # Nothing of an unseen frame enters.
+        frames = torch.where(seen.unsqueeze(-1) > 0.5, features[..., : self.dim], 0.0)
         mask = key_mask(seen)  # [B,1,1,T]
         if self.causal:
             mask = mask + self.later  # [B,1,T,T]
-        tokens = features + self.temporal.position + self.lookahead(lookahead).unsqueeze(1)
+        tokens = frames + self.temporal.position + self.lookahead(lookahead).unsqueeze(1)
         return self.temporal(tokens, mask)
 
     def window(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> Tensor:
         """Joints of every frame of a window.
 
         Args:
-            features: [B,243,256] of `encode_frame`, oldest first; rows of unseen frames are ignored.
+            features: [B,243,256+53] of `encode_frame`, oldest first; rows of unseen frames are ignored.
             seen: [B,243], 1 where the frame exists.
             lookahead: [B] index in `LOOKAHEADS`: how far behind the newest frame the wanted one lies.
 
@@ -289,9 +307,14 @@ class MPM(nn.Module):
         return self.poses(tokens, features, seen)
 
     def poses(self, tokens: Tensor, features: Tensor, seen: Tensor) -> Tensor:
-        """Joints [B,T,17,3] in camera axes from mixed tokens [B,T,256] and the features that brought the views."""
-        view = filled(features[..., -NUMBERS:], seen)
-        return from_view(self.sequence_head(tokens) * self.not_root, view)
+        """Joints [B,T,17,3] in camera axes from mixed tokens [B,T,256] and the features [B,T,256+53] they came from."""
+        pose, view = self.carried(features, seen)
+        return from_view((pose + self.sequence_head(tokens)) * self.not_root, view)
+
+    def carried(self, features: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Poses [B,T,17,3] and views [B,T,2] of features; an unseen frame has those of the nearest seen one."""
+        pose, view = filled(features[..., self.dim :], seen).split([3 * J, NUMBERS], -1)
+        return pose.unflatten(-1, (J, 3)), view
 
     def decode(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> tuple[Tensor, Tensor]:
         """Both outputs of stage II: one frame [B,17,3] by the strided decoder, the sequence [B,T,17,3].
@@ -300,7 +323,7 @@ class MPM(nn.Module):
         """
         tokens = self.mix(features, seen, lookahead)
         one = self.frame_head(self.strided(tokens, seen).unsqueeze(1)) * self.not_root
-        view = filled(features[..., -NUMBERS:], seen)
+        _, view = self.carried(features, seen)
         return from_view(one, view[:, -1:]).squeeze(1), self.poses(tokens, features, seen)
 
     def lift(
@@ -323,11 +346,6 @@ class MPM(nn.Module):
     def forward(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> Tensor:
         """The same as `window`."""
         return self.window(features, seen, lookahead)
-
-
-def with_view(feature: Tensor, view: Tensor) -> Tensor:
-    """Features [N,256] whose last numbers are the view [N,2]."""
-    return torch.cat([feature[:, :-NUMBERS], view], 1)
 
 
 def _central(like: Tensor) -> Tensor:

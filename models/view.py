@@ -56,9 +56,9 @@ def keypoints_in_view(keypoints: Tensor, box: Tensor) -> Tensor:
     return turned[..., :2] / turned[..., 2:].clamp_min(1e-3) * (2 / height).unsqueeze(-2)
 
 
-def filled(view: Tensor, seen: Tensor) -> Tensor:
-    """Views [B,T,2] where every unseen frame (`seen` [B,T] is 0) has that of the nearest seen one."""
-    view = torch.where(seen.unsqueeze(-1) > 0.5, view, 0.0)
-    index = torch.arange(view.shape[1], device=view.device, dtype=view.dtype)
+def filled(values: Tensor, seen: Tensor) -> Tensor:
+    """Values [B,T,n] where every unseen frame (`seen` [B,T] is 0) has those of the nearest seen one."""
+    values = torch.where(seen.unsqueeze(-1) > 0.5, values, 0.0)
+    index = torch.arange(values.shape[1], device=values.device, dtype=values.dtype)
     near = -_NEAREST * (index[:, None] - index[None]).abs() + (seen - 1).unsqueeze(1) * 1e4  # [B,T,T]
-    return torch.where(seen.unsqueeze(-1) > 0.5, view, near.softmax(-1) @ view)
+    return torch.where(seen.unsqueeze(-1) > 0.5, values, near.softmax(-1) @ values)

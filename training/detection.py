@@ -112,8 +112,8 @@ def dropped(rng: np.random.Generator, missing: Array) -> tuple[Array, Array]:
     return np.asarray(missing, np.float32), seen
 
 
-def decoded(rng: np.random.Generator, joints: Array, residuals: Array) -> tuple[Array, Array]:
-    """Root-relative joints (T, J, 3) as a decoder of single frames gives them, and `missing` (T, J).
+def decoded(rng: np.random.Generator, joints: Array, residuals: Array) -> Array:
+    """Root-relative joints (T, J, 3) as a decoder of single frames gives them.
 
     Args:
         joints: the truth, metres, camera axes.
@@ -132,7 +132,7 @@ def decoded(rng: np.random.Generator, joints: Array, residuals: Array) -> tuple[
             flipped[:, joint, 2] = 2 * out[part, start, 2] - out[part, joint, 2]
         out[part] = flipped
     out = np.asarray(swapped(rng, out), np.float32)
-    return out - out[:, PELVIS : PELVIS + 1], unseen_joints(rng, frames)
+    return out - out[:, PELVIS : PELVIS + 1]
 
 
 def rough_residuals(rng: np.random.Generator, count: int = 4000) -> Array:

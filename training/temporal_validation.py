@@ -10,12 +10,13 @@ from torch import Tensor
 
 from engines.contracts import LOOKAHEADS, WINDOW
 from training import metrics
+from training.per_frame import PerFrame
 from training.poses import PoseBank
-from training.residuals import PerFrame
 from training.sequences import Windows, sample_windows
 
 Array = NDArray[np.float32]
-Predict = Callable[[Windows, Tensor], Tensor]
+Predict = Callable[[Windows, Tensor, Tensor | None], Tensor]
+"""Windows, look-ahead (B,), the per-frame decoder's joints (B, T, J, 3) or None -> joints (B, T, J, 3)."""
 
 STREAMED: Final = 8
 """Frames published one after the other, each from a window of its own."""
@@ -29,10 +30,10 @@ class HeldOut:
         self.noisy = sample_windows(rng, bank, count, WINDOW)
         self.exact = sample_windows(rng, bank, count, WINDOW, clean=True, natural=True, dive_share=0.0)
         self.dives = sample_windows(rng, bank, max(1, count // 8), WINDOW + STREAMED - 1, dive_share=1.0)
-        self._decoded = None if decoder is None else _per_frame(decoder, self.dives)
+        self._decoded = None if decoder is None else torch.from_numpy(decoder.windows(self.dives))
 
     def figures(self, predict: Predict) -> dict[str, float]:
-        """All figures; `predict` gives joints (B, 243, J, 3) of windows at a look-ahead."""
+        """All figures: of keypoints alone, and of dives with the decoder's joints where there is one."""
         figures: dict[str, float] = {}
         for frames in (0, 13, 121):
             figures |= _at(_run(predict, self.noisy, frames), self.noisy, frames)
@@ -44,11 +45,17 @@ class HeldOut:
         on the same frames."""
         figures: dict[str, float] = {}
         for frames in DELAYS:
-            published = torch.stack([_shifted(predict, self.dives, shift, frames) for shift in range(STREAMED)], 1)
+            published = torch.stack([self._shifted(predict, shift, frames) for shift in range(STREAMED)], 1)
             figures |= self._compared(f"dive_k{frames}", published.numpy(), frames)
             if self._decoded is not None and frames == 0:
-                figures |= self._compared("dive_frame", self._decoded[:, -STREAMED:], 0)
+                figures |= self._compared("dive_frame", self._decoded[:, -STREAMED:].numpy(), 0)
         return figures
+
+    def _shifted(self, predict: Predict, shift: int, behind: int) -> Tensor:
+        places = slice(shift, shift + WINDOW)
+        part = Windows(*(x[:, places] for x in self.dives))
+        decoded = None if self._decoded is None else self._decoded[:, places]
+        return _run(predict, part, behind, decoded)[:, WINDOW - 1 - behind]
 
     def _compared(self, name: str, poses: Array, behind: int) -> dict[str, float]:
         end = WINDOW + STREAMED - 1 - behind
@@ -62,20 +69,14 @@ class HeldOut:
         }
 
 
-def _per_frame(decoder: PerFrame, windows: Windows) -> Array:
-    flat = [x.flatten(0, 1).numpy() for x in (windows.keypoints, 1 - windows.missing, windows.box)]
-    return decoder.joints(*flat).reshape(windows.joints.shape)
-
-
-def _run(predict: Predict, windows: Windows, behind: int) -> Tensor:
-    parts = [Windows(*(x[i : i + 16] for x in windows)) for i in range(0, len(windows.seen), 16)]
-    index = LOOKAHEADS.index(behind)
-    return torch.cat([predict(part, torch.full((len(part.seen),), index)).float().cpu() for part in parts])
-
-
-def _shifted(predict: Predict, windows: Windows, shift: int, behind: int) -> Tensor:
-    part = Windows(*(x[:, shift : shift + WINDOW] for x in windows))
-    return _run(predict, part, behind)[:, WINDOW - 1 - behind]
+def _run(predict: Predict, windows: Windows, behind: int, decoded: Tensor | None = None) -> Tensor:
+    parts = []
+    for start in range(0, len(windows.seen), 16):
+        rows = slice(start, start + 16)
+        index = torch.full((len(windows.seen[rows]),), LOOKAHEADS.index(behind))
+        part = Windows(*(x[rows] for x in windows))
+        parts.append(predict(part, index, None if decoded is None else decoded[rows]).float().cpu())
+    return torch.cat(parts)
 
 
 def _at(predicted: Tensor, windows: Windows, behind: int) -> dict[str, float]:

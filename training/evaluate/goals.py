@@ -52,6 +52,7 @@ GOALS: Final = (
         -50,
         False,
     ),
+    Goal("lookahead", "MPJPE k = 13, % of change", _DIVES, "k = 13", "MPJPE against per frame %", 0, False),
     Goal("embedding", "picture and 3D, matched", embedding.COSINE, "picture and 3D", embedding.MATCHED, 0.7),
     Goal(
         "embedding", "picture and 3D, mismatched", embedding.COSINE, "picture and 3D", embedding.MISMATCHED, 0.2, False

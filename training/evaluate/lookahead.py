@@ -10,7 +10,7 @@ from training import metrics
 from training.evaluate.networks import Networks
 from training.evaluate.poses3d import sequence_row
 from training.evaluate.result import Figures, Plot, Request, Result, Row
-from training.evaluate.windows import held_out_windows, per_frame_poses, temporal_poses
+from training.evaluate.windows import frame_features, held_out_windows, per_frame_poses, temporal_poses
 from training.sequences import RATE_HZ, Windows
 
 Array = NDArray[Any]
@@ -19,6 +19,8 @@ COUNT: Final = 60
 SPAN: Final = 25
 """Frames around the wanted one over which velocity, acceleration and jitter are taken."""
 PER_FRAME = "per frame"
+COMPARED: Final = {"MPJPE": " mm", "acceleration": " mm/frame2"}
+"""Figures that are also given as a change against the per-frame lifter, and their units."""
 
 
 def lookahead(request: Request) -> Result:
@@ -57,20 +59,19 @@ def _rows(networks: Networks, windows: Windows) -> dict[str, Row]:
     last = slice(WINDOW - SPAN, WINDOW)
     alone = per_frame_poses(networks, keypoints[:, last], missing[:, last], box[:, last])
     rows = {PER_FRAME: _row(alone, truth[:, last], SPAN - 1)}
+    features = frame_features(networks, keypoints, missing, box)
     for frames in LOOKAHEADS:
         at = WINDOW - 1 - frames
         measured = (seen[:, at] > 0) & (missing[:, at].min(1) < 1)
         if measured.any():
-            poses = temporal_poses(
-                networks, keypoints[measured], missing[measured], box[measured], seen[measured], frames
-            )
+            poses = temporal_poses(networks, features[measured], seen[measured], frames)
             around = slice(max(0, at - SPAN // 2), min(WINDOW, at + SPAN // 2 + 1))
             rows[row_name(frames)] = _row(poses[:, around], truth[measured][:, around], at - around.start)
     first = rows[PER_FRAME]
+    against = {column: first[f"{column}{unit}"] for column, unit in COMPARED.items()}
     for row in rows.values():
-        row["acceleration against per frame %"] = 100 * (
-            row["acceleration mm/frame2"] / first["acceleration mm/frame2"] - 1
-        )
+        for column, unit in COMPARED.items():
+            row[f"{column} against per frame %"] = 100 * (row[f"{column}{unit}"] / against[column] - 1)
     return rows
 
 

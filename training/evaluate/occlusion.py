@@ -15,7 +15,7 @@ from training import metrics
 from training.evaluate.networks import Networks
 from training.evaluate.poses3d import SEED
 from training.evaluate.result import Figures, Plot, Request, Result, Row
-from training.evaluate.windows import held_out_windows, per_frame_poses, temporal_poses
+from training.evaluate.windows import frame_features, held_out_windows, per_frame_poses, temporal_poses
 from training.sequences import Windows
 
 Array = NDArray[Any]
@@ -78,7 +78,8 @@ def _rows(networks: Networks, windows: Windows) -> dict[str, Row]:
     for name, joints in gone(len(truth)).items():
         missing = np.repeat(joints[:, None], WINDOW, 1)
         shown = keypoints * (1 - missing[..., None])
-        poses = temporal_poses(networks, shown, missing, box, seen, WINDOW // 2)[:, CENTRE]
+        features = frame_features(networks, shown, missing, box)
+        poses = temporal_poses(networks, features, seen, WINDOW // 2)[:, CENTRE]
         alone = per_frame_poses(networks, shown[:, middle], missing[:, middle], box[:, middle])[:, 0]
         row: Row = {}
         for who, predicted in ((TEMPORAL, poses), (PER_FRAME, alone)):

@@ -33,25 +33,28 @@ def held_out_windows(request: Request, count: int, clean: bool) -> dict[str, Win
     }
 
 
-def temporal_poses(
-    networks: Networks, keypoints: Array, missing: Array, box: Array, seen: Array, lookahead: int
-) -> Array:
-    """Joints (N, 243, J, 3) by the temporal networks from keypoints alone, asked for the frame `lookahead` before the
-    newest."""
-    frame, window = networks.session(TEMPORAL_FRAME), networks.session(TEMPORAL_WINDOW)
+def frame_features(networks: Networks, keypoints: Array, missing: Array, box: Array) -> Array:
+    """Features (N, 243, F) of frames as the live path makes them: keypoints fused with what the MLP decoder makes of
+    them."""
+    frame = networks.session(TEMPORAL_FRAME)
     flat = {
         "keypoints": keypoints.reshape(-1, J, 2),
         "missing": missing.reshape(-1, J),
         "box": box.reshape(-1, 3),
-        "decoded": np.zeros((missing.size // J, J, 3), np.float32),
-        "use_decoded": np.zeros(missing.size // J, np.float32),
+        "decoded": per_frame_poses(networks, keypoints, missing, box).reshape(-1, J, 3),
+        "use_decoded": np.ones(missing.size // J, np.float32),
     }
     feature = batched(
         lambda rows: (frame.run({name: values[rows] for name, values in flat.items()})["feature"],),
         len(flat["box"]),
-        243,
+        WINDOW,
     )[0]
-    features = feature.reshape(len(seen), WINDOW, -1)
+    return feature.reshape(len(keypoints), WINDOW, -1)
+
+
+def temporal_poses(networks: Networks, features: Array, seen: Array, lookahead: int) -> Array:
+    """Joints (N, 243, J, 3) by the temporal network, asked for the frame `lookahead` before the newest."""
+    window = networks.session(TEMPORAL_WINDOW)
 
     def run(rows: slice) -> tuple[Array, ...]:
         index = np.full(rows.stop - rows.start, LOOKAHEADS.index(lookahead), np.int64)

@@ -20,13 +20,13 @@ from engines.contracts import LOOKAHEADS, WINDOW
 from engines.skeleton import J
 from models.layers import key_mask
 from models.pretraining import MaskedPoseModel, Masks, draw_masks, draw_tubes
-from models.temporal import MPM, with_view
-from models.view import NUMBERS, filled, from_view, into_view, keypoints_in_view, view_of
+from models.temporal import MPM
+from models.view import into_view, keypoints_in_view, view_of
 from training import losses
-from training.detection import decoded, rough_residuals
-from training.poses import PoseBank, load_bank, sample_pairs
+from training.detection import decoded, rough_residuals, unseen_joints
+from training.per_frame import per_frame
+from training.poses import PoseBank, load_bank
 from training.prefetch import Prefetch
-from training.residuals import per_frame
 from training.sequences import RATE_HZ, Windows, sample_windows
 from training.settings import Data, typed
 from training.temporal_validation import HeldOut
@@ -48,8 +48,8 @@ class Settings:
     pretrain_batch: int = 12
     lengths: list[list[float]] = field(default_factory=lambda: [[0.45, 27, 96], [0.8, 81, 32], [1.0, 243, 12]])
     """Stage II: until which progress, how many frames, how many windows a batch."""
-    fuse: float = 0.2
-    denoise: float = 0.15
+    fuse: float = 0.65
+    denoise: float = 0.1
     """Shares of a batch's windows in these modes; the others lift."""
     anywhere: float = 0.5
     """Share of batches of short windows that do not lie at the new end."""
@@ -59,8 +59,8 @@ class Settings:
     bone_weight: float = 0.1
     dives: int = 150
     decoder: str = "weights"
-    """Folder of the per-frame decoder whose errors `denoise` learns and whose figures stand beside; empty: none."""
-    residuals: int = 4000
+    """Folder of the per-frame decoder whose poses `fuse` and `denoise` take and whose figures stand beside; empty:
+    none."""
     validation: int = 48
     workers: int = 0
     """Processes that make batches; 0: the training process itself."""
@@ -78,7 +78,7 @@ class Lift(NamedTuple):
     """A batch of stage II: first the windows that lift, then those that fuse, then those that denoise."""
 
     windows: Windows
-    decoded: Tensor  # (fuse + denoise, T, J, 3) joints of a per-frame decoder
+    decoded: Tensor  # (fuse + denoise, T, J, 3) joints of a per-frame decoder on the same keypoints
     decoded_missing: Tensor  # (fuse + denoise, T, J)
     denoise: Tensor  # () how many windows have no keypoints
     lookahead: Tensor  # (B,) index in LOOKAHEADS
@@ -90,7 +90,6 @@ class Maker:
     """Makes batches from a seed."""
 
     bank: PoseBank
-    residuals: NDArray[np.float32]
     settings: Settings
     seed: int
 
@@ -112,18 +111,29 @@ class Maker:
         s = self.settings
         windows = sample_windows(rng, self.bank, size, frames)
         fuse, denoise = round(s.fuse * size), round(s.denoise * size)
-        made = [decoded(rng, x, self.residuals) for x in windows.joints[size - fuse - denoise :].numpy()]
-        deep, gone = (torch.from_numpy(np.array([m[i] for m in made], np.float32)) for i in (0, 1))
+        deep = self._decoded(rng, Windows(*(x[size - fuse - denoise :] for x in windows)))
+        gone = np.zeros(deep.shape[:3], np.float32)
+        gone[fuse:] = [unseen_joints(rng, frames) for _ in range(denoise)]
         after = int(rng.integers(WINDOW - frames + 1)) if rng.random() < s.anywhere else 0
         inside = [i for i, k in enumerate(LOOKAHEADS) if after <= k < after + frames] or [len(LOOKAHEADS) - 1]
         return Lift(
             windows,
-            deep.reshape(-1, frames, J, 3),
-            gone.reshape(-1, frames, J),
+            torch.from_numpy(deep),
+            torch.from_numpy(gone),
             torch.tensor(denoise),
             torch.from_numpy(rng.choice(inside, size)),
             torch.tensor(after),
         )
+
+    def _decoded(self, rng: np.random.Generator, windows: Windows) -> NDArray[np.float32]:
+        """Joints (B, T, J, 3) by the per-frame decoder from the windows' own keypoints, which is what goes with them
+        live; without a decoder the truth with errors like one's."""
+        decoder = per_frame(self.settings.decoder)
+        if decoder is not None:
+            return decoder.windows(windows)
+        errors = rough_residuals(rng)
+        made = [decoded(rng, joints, errors) for joints in windows.joints.numpy()]
+        return np.array(made, np.float32).reshape(windows.joints.shape)
 
 
 class Temporal:
@@ -139,14 +149,8 @@ class Temporal:
         self.bank = load_bank(data.mocap, False, settings.dives, stills=10)
         held_out = load_bank(data.mocap, True, max(2, settings.dives // 6), stills=10)
         rng = np.random.default_rng(VALIDATION_SEED)
-        decoder = per_frame(settings.decoder)
-        residuals = rough_residuals(rng)
-        if decoder is not None:
-            residuals = decoder.residuals(sample_pairs(rng, held_out, settings.residuals))
-        self.stream: Prefetch[Rebuild | Lift] = Prefetch(
-            Maker(self.bank, residuals, settings, seed).make, settings.workers
-        )
-        self.held_out = HeldOut(rng, held_out, settings.validation, decoder)
+        self.stream: Prefetch[Rebuild | Lift] = Prefetch(Maker(self.bank, settings, seed).make, settings.workers)
+        self.held_out = HeldOut(rng, held_out, settings.validation, per_frame(settings.decoder))
         self.header: dict[str, Any] = {
             "rate_hz": RATE_HZ,
             "window": WINDOW,
@@ -197,7 +201,16 @@ class Temporal:
     def validate(self, modules: nn.ModuleDict) -> dict[str, float]:
         """Figures on held-out windows: disturbed, exact, and dives as a stream beside the per-frame decoder."""
         mpm = modules["pretraining"].mpm.eval()
-        return self.held_out.figures(lambda windows, lookahead: lift(mpm, windows, lookahead))
+
+        device = mpm.not_root.device
+
+        def predict(windows: Windows, lookahead: Tensor, joints: Tensor | None) -> Tensor:
+            windows, lookahead = Windows(*(x.to(device) for x in windows)), lookahead.to(device)
+            if joints is None:
+                return lift(mpm, windows, lookahead)
+            return fuse(mpm, windows, joints.to(device), lookahead)
+
+        return self.held_out.figures(predict)
 
 
 def _zeros(like: Tensor, *names: str) -> dict[str, Tensor]:
@@ -210,33 +223,44 @@ def mixed(mpm: MPM, batch: Lift) -> Tensor:
     size, frames = w.seen.shape
     deep, flat = len(batch.decoded), size - int(batch.denoise)
     fused, denoised = (flat - (size - deep)) * frames, int(batch.denoise) * frames
+    view = view_of(w.box.flatten(0, 1))
     hidden_2d, _ = mpm.hidden_2d(*(x[:flat].flatten(0, 1) for x in (w.keypoints, w.missing, w.box)))
     box_3d = w.box[size - deep :]
     hidden_3d, _ = mpm.hidden_3d(*(x.flatten(0, 1) for x in (batch.decoded, batch.decoded_missing, box_3d)))
     # One pass for both modalities: the norms then see the same mixture in every batch.
     shared = mpm.spatial(torch.cat([hidden_2d, hidden_3d])).float()
     lifting, flat_part, deep_part, alone = shared.split([(size - deep) * frames, fused, fused, denoised])
-    feature = torch.cat([lifting, flat_part + deep_part + mpm.mode[1], alone + mpm.mode[0]])
-    feature = with_view(feature, view_of(w.box.flatten(0, 1)))
+    token = torch.cat([lifting, flat_part + deep_part + mpm.mode[1], alone + mpm.mode[0]])
+    joints = torch.cat([batch.decoded.new_zeros(size - deep, frames, J, 3), batch.decoded]).flatten(0, 1)
+    known = torch.cat([batch.decoded.new_zeros(size - deep, frames, J), 1 - batch.decoded_missing]).flatten(0, 1)
+    # Differences of neighbouring frames are finer than half precision: poses are carried in single.
+    with torch.autocast(token.device.type, enabled=False):
+        feature = mpm.with_carried(token, joints, known, view)
     return _poses(mpm, feature.unflatten(0, (size, frames)), w.seen, batch.lookahead, int(batch.after))
 
 
 def lift(mpm: MPM, batch: Windows, lookahead: Tensor) -> Tensor:
-    """Joints (B, T, J, 3) of windows of T <= 243 frames, which take the newest T places of the network's
-    window."""
+    """Joints (B, T, J, 3) of windows of T <= 243 frames, which take the newest T places of the network's window, from
+    keypoints alone."""
     features = mpm.encode_frame(*(x.flatten(0, 1) for x in (batch.keypoints, batch.missing, batch.box)))
     return _poses(mpm, features.unflatten(0, batch.seen.shape), batch.seen, lookahead, 0)
 
 
+def fuse(mpm: MPM, batch: Windows, decoded: Tensor, lookahead: Tensor) -> Tensor:
+    """As `lift`, from keypoints and the joints `decoded` (B, T, J, 3) of a per-frame decoder."""
+    keypoints, missing, joints, box = (x.flatten(0, 1) for x in (batch.keypoints, batch.missing, decoded, batch.box))
+    both = torch.ones(len(box), device=box.device)
+    features = mpm.fuse_frame(keypoints, missing, joints, torch.zeros_like(missing), both, both, box)
+    return _poses(mpm, features.unflatten(0, batch.seen.shape), batch.seen, lookahead, 0)
+
+
 def _poses(mpm: MPM, features: Tensor, seen: Tensor, lookahead: Tensor, after: int) -> Tensor:
-    features = torch.where(seen[..., None] > 0.5, features, 0.0)
+    tokens = torch.where(seen[..., None] > 0.5, features[..., : mpm.dim], 0.0)
     end = mpm.frames - after
-    tokens = features + mpm.temporal.position[end - features.shape[1] : end] + mpm.lookahead(lookahead)[:, None]
+    tokens = tokens + mpm.temporal.position[end - features.shape[1] : end] + mpm.lookahead(lookahead)[:, None]
     tokens = mpm.temporal(tokens, key_mask(seen))
-    # Differences of neighbouring frames are finer than half precision: the head works in single.
     with torch.autocast(features.device.type, enabled=False):
-        joints = mpm.sequence_head(tokens.float()) * mpm.not_root
-        return from_view(joints, filled(features[..., -NUMBERS:].float(), seen))
+        return mpm.poses(tokens.float(), features.float(), seen)
 
 
 def frame_weights(lookahead: Tensor, frames: int, after: int = 0) -> Tensor:

@@ -19,7 +19,7 @@ def small(frames=27, **options):
     torch.manual_seed(1)
     model = MPM(frames=frames, layers=2, dim=32, ffn=64, heads=4, hidden=48, **options)
     with torch.no_grad():
-        for parameter in (model.missing_2d, model.missing_3d, model.mode):
+        for parameter in (model.missing_2d, model.missing_3d, model.mode, model.sequence_head.linear.weight):
             parameter.normal_()
     return model
 
@@ -109,7 +109,9 @@ def test_unseen_frames_have_no_influence_on_anything(causal):
 def test_an_empty_window_gives_numbers():
     model = small().eval()
     with torch.no_grad():
-        joints = model.window(torch.full((1, 27, 32), torch.nan), torch.zeros(1, 27), torch.tensor([0]))
+        joints = model.window(
+            torch.full((1, 27, 32 + 3 * 17 + NUMBERS), torch.nan), torch.zeros(1, 27), torch.tensor([0])
+        )
     assert torch.isfinite(joints).all()
 
 
@@ -168,26 +170,54 @@ def test_fusing_is_lifting_where_the_joints_are_dropped():
         fused = model.fuse_frame(keypoints, missing, joints, holes, use_2d, use_3d)
         flat, deep = model.encode_frame(keypoints, missing), model.encode_frame_3d(joints, holes)
     assert torch.allclose(fused[0], flat[0], atol=1e-6)
-    # The last numbers are the view, not part of the sum.
-    assert torch.allclose(fused[1, :-NUMBERS], (deep[1] + model.mode[0])[:-NUMBERS], atol=1e-6)
-    assert torch.allclose(fused[2:, :-NUMBERS], (flat + deep + model.mode[1])[2:, :-NUMBERS], atol=1e-6)
+    token = slice(0, model.dim)  # what is carried behind it is no part of the sum
+    assert torch.allclose(fused[1, token], deep[1, token] + model.mode[0], atol=1e-6)
+    assert torch.allclose(fused[2:, token], (flat + deep)[2:, token] + model.mode[1], atol=1e-6)
+    assert torch.equal(fused[1:, model.dim :], deep[1:, model.dim :])
 
 
-def test_the_view_travels_in_the_feature_and_turns_the_joints_back():
+def test_before_training_the_poses_are_those_of_the_per_frame_decoder():
+    torch.manual_seed(1)
+    model = MPM(frames=27, layers=2, dim=32, ffn=64, heads=4, hidden=48).eval()
+    keypoints, missing, seen, lookahead = clip()
+    joints, both = torch.randn(54, 17, 3), torch.ones(54)
+    joints[:, PELVIS] = 0
+    box = torch.tensor([0.4, -0.2, 0.2]).expand(54, 3)
+    seen[:, 5] = 0
+    with torch.no_grad():
+        flat = (keypoints.flatten(0, 1), missing.flatten(0, 1), joints, torch.zeros(54, 17))
+        features = model.fuse_frame(*flat, both, both, box).unflatten(0, (2, 27))
+        out = model.window(features, seen, lookahead)
+    kept = seen[0] > 0
+    assert torch.allclose(out[:, kept], joints.unflatten(0, (2, 27))[:, kept], atol=1e-5)
+    assert torch.allclose(out[:, 5], (out[:, 4] + out[:, 6]) / 2, atol=0.15)
+
+
+def test_joints_that_a_decoder_lacks_are_guessed():
+    model = small().eval()
+    joints, holes = torch.randn(3, 17, 3), torch.zeros(3, 17)
+    holes[:, 5] = 1
+    with torch.no_grad():
+        feature = model.encode_frame_3d(torch.where(holes[..., None] > 0, torch.nan, joints), holes)
+        carried = feature[:, model.dim : -NUMBERS].unflatten(1, (17, 3))
+        guess = model.guess(feature[:, : model.dim]).unflatten(1, (17, 3))
+    assert torch.allclose(carried[:, 5], guess[:, 5]) and torch.allclose(carried[:, 6], joints[:, 6])
+
+
+def test_a_body_beside_the_axis_is_the_one_seen_straight_ahead_turned_back():
     model = small().eval()
     keypoints, missing, seen, lookahead = clip()
     box = torch.tensor([0.4, -0.2, 0.2]).expand(2, 27, 3)
-    turned = keypoints_in_view(keypoints, box)
+    # Turned to the axis the same body is smaller by the ray's cosine, which the height of its crop tells.
+    straight = torch.tensor([0.0, 0.0, 0.2 / (1 + 0.4**2 + 0.2**2) ** 0.5]).expand(2, 27, 3)
     with torch.no_grad():
         features = model.encode_frame(*(x.flatten(0, 1) for x in (keypoints, missing, box))).unflatten(0, (2, 27))
         assert torch.allclose(features[..., -NUMBERS:], view_of(box))
         _, live = model.lift(keypoints, missing, seen, lookahead, box)
         assert torch.allclose(live, model.window(features, seen, lookahead), atol=1e-5)
-        # The tokens know the view too: silence them, and nothing but the turn is left.
-        model.sequence_head.linear.weight.zero_()
-        model.sequence_head.linear.bias.normal_()
-        _, plain = model.lift(turned, missing, seen, lookahead)
+        model.width.weight.zero_()
         _, live = model.lift(keypoints, missing, seen, lookahead, box)
+        _, plain = model.lift(keypoints_in_view(keypoints, box), missing, seen, lookahead, straight)
     assert torch.allclose(live, from_view(plain, view_of(box)), atol=1e-5)
     assert not torch.allclose(live, plain, atol=1e-2)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.contracts import LOOKAHEADS, WINDOW
+from engines.contracts import FEATURE, LOOKAHEADS, WINDOW
 from models.temporal import MPM
 from training import losses
 from training.poses import held_out, mocap_clips, subject
@@ -70,7 +70,8 @@ def test_the_modes_of_a_batch_share_it_as_set(recipe):
 
 def test_every_mode_is_what_the_network_does_live(recipe):
     mpm = recipe.modules["pretraining"].mpm.eval()
-    torch.nn.init.normal_(mpm.mode)
+    for parameter in (mpm.mode, mpm.sequence_head.linear.weight):
+        torch.nn.init.normal_(parameter)
     batch = recipe.batch(3, 0.5)
     batch = batch._replace(after=torch.tensor(0))
     w = batch.windows
@@ -81,7 +82,7 @@ def test_every_mode_is_what_the_network_does_live(recipe):
     with torch.no_grad():
         inputs = (w.keypoints, w.missing, deep, gone, use_2d, use_3d, w.box)
         features = mpm.fuse_frame(*(x.flatten(0, 1) for x in inputs)).unflatten(0, (8, 9))
-        ring, seen = torch.zeros(8, WINDOW, mpm.dim), torch.zeros(8, WINDOW)
+        ring, seen = torch.zeros(8, WINDOW, FEATURE), torch.zeros(8, WINDOW)
         ring[:, -9:], seen[:, -9:] = features, w.seen
         live = mpm.window(ring, seen, batch.lookahead)[:, -9:]
         trained = mixed(mpm, batch)

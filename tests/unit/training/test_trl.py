@@ -234,7 +234,10 @@ def test_videos_with_and_without_truth(tmp_path):
         flights.read_clips(tmp_path, 64, "median", 0.01)
 
 
-def test_eight_frames_are_explained_by_more_than_their_background():
+def test_eight_frames_are_explained_by_more_than_their_background(monkeypatch):
+    """Before plain walls, from which every figure stands out; painted places are for hours of training."""
+    grey = tuple(np.full((256, 256, 3), value, np.uint8) for value in (70, 110, 150, 190))
+    monkeypatch.setattr(flights, "canvases", lambda seed: grey)
     torch.manual_seed(0)
     recipe = build("track", TINY | {"side": 32, "width": 8}, NOWHERE, seed=1)
     batch = recipe.flights.make(0, 2, contrast=False)
@@ -247,7 +250,7 @@ def test_eight_frames_are_explained_by_more_than_their_background():
         optimiser.zero_grad()
         parts["loss"].backward()
         optimiser.step()
-    assert float(parts["colour"].detach()) < 0.75 * background_alone
+    assert float(parts["colour"].detach()) < 0.5 * background_alone
 
 
 def test_the_stages_follow_one_another_and_resume(tmp_path):

@@ -1,6 +1,6 @@
-"""The shipped per-frame decoder inside training: its errors, which `denoise` learns to undo, and its poses to compare
-with."""
+"""A shipped per-frame decoder inside training: the poses that the temporal network starts from and is compared with."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engines.contracts import MLP_DECODER, MODALITY_2D, POSE2D_ENCODER
 from engines.errors import EngineError
 from engines.session import EngineSettings, open_session
-from training.poses import Pairs
+from training.sequences import Windows
 
 Array = NDArray[np.float32]
 
@@ -37,14 +37,15 @@ class PerFrame:
             parts.append(self._decoder.run({"embedding": embedding, "modality": modality, "box": box[rows]})["joints"])
         return np.concatenate(parts)
 
-    def residuals(self, pairs: Pairs) -> Array:
-        """Its errors (N, J, 3) on `pairs`."""
-        keypoints, confidence, box, joints = (x.numpy() for x in pairs)
-        return self.joints(keypoints, confidence, box) - joints
+    def windows(self, windows: Windows) -> Array:
+        """Joints (B, T, J, 3) of windows, every frame alone."""
+        flat = [x.flatten(0, 1).numpy() for x in (windows.keypoints, 1 - windows.missing, windows.box)]
+        return self.joints(*flat).reshape(windows.joints.shape)
 
 
+@cache
 def per_frame(weights: str) -> PerFrame | None:
-    """The decoder of the folder `weights`; None where it is empty or has none."""
+    """The decoder of the folder `weights`, opened once a process; None where it is empty or has none."""
     if not weights:
         return None
     try:
