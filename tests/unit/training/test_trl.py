@@ -235,9 +235,9 @@ def test_videos_with_and_without_truth(tmp_path):
 
 
 def test_eight_frames_are_explained_by_more_than_their_background(monkeypatch):
-    """Before plain walls, from which every figure stands out; painted places are for hours of training."""
-    grey = tuple(np.full((256, 256, 3), value, np.uint8) for value in (70, 110, 150, 190))
-    monkeypatch.setattr(flights, "canvases", lambda seed: grey)
+    """Before a dark wall, from which the figure stands out; painted places are for hours of training."""
+    wall = np.tile(np.array([20, 20, 24], np.uint8), (256, 256, 1))
+    monkeypatch.setattr(flights, "canvases", lambda seed: (wall,))
     torch.manual_seed(0)
     recipe = build("track", TINY | {"side": 32, "width": 8}, NOWHERE, seed=1)
     batch = recipe.flights.make(0, 2, contrast=False)
