@@ -17,7 +17,7 @@ FLAT = lighting.Lighting(np.array([0, -1.0, 0]), np.zeros(3), np.full(3, 0.6), n
 
 def plain(**changed):
     """A bald, dry athlete in red briefs."""
-    look = Look(np.full(3, 0.4), np.full(3, 0.02), np.array([0.8, 0, 0]), np.zeros(3), 0, 0.0, 0.0, 2, 0.1)
+    look = Look(np.full(3, 0.4), np.full(3, 0.02), np.array([0.8, 0, 0]), np.zeros(3), 0, 0.0, 2, 0.1)
     return dataclasses.replace(look, **changed)
 
 
