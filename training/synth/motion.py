@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.skeleton import MIRROR
+from training.errors import TrainingError
+from training.npz import numbers, read_npz
 from training.synth.poses import COLUMN, HIGH, KEY_POSES, LOW, joints_of, random_angles
 
 Array = npt.NDArray[Any]
@@ -35,6 +37,7 @@ FLIGHTS: Final = (
 POSITIONS: Final = ("C", "C", "B", "B", "A", "D", None)
 """The letter of each of them; the last one only jumps."""
 _BOARD: Final = ("stand", "crouch", "push")
+LAYOUT: Final = "expected pos17 (F, 17, 3), metres, and, if there is one, ok (F)"
 
 
 class MocapError(RuntimeError):
@@ -65,20 +68,27 @@ class Mocap:
 def read_mocap(folder: Path) -> Mocap:
     """All good frames of the `.npz` files in `folder`.
 
-    Raises MocapError when there is no file or a file lacks `pos17` [F, 17, 3].
+    Raises MocapError when there is no file, no good frame, or a file without `pos17` [F, 17, 3] or with another `ok`.
     """
     files = sorted(folder.glob("*.npz"))
     if not files:
         raise MocapError(f"{folder}: no .npz motion capture files here; give the folder that holds them")
-    parts = []
-    for file in files:
-        with np.load(file, allow_pickle=False) as data:
-            if "pos17" not in data or data["pos17"].shape[1:] != (17, 3):
-                raise MocapError(f"{file}: needs an array pos17 of shape [F, 17, 3]; convert or remove the file")
-            joints = data["pos17"]
-            good = data["ok"] if "ok" in data else np.ones(len(joints), bool)
-            parts.append(joints[good])
-    return Mocap(np.concatenate(parts).astype(np.float32))
+    joints = np.concatenate([_good_frames(file) for file in files])
+    if not len(joints):
+        raise MocapError(f"{folder}: no frame of its .npz files is marked ok; add motion capture")
+    return Mocap(joints)
+
+
+def _good_frames(file: Path) -> Array:
+    try:
+        data = read_npz(file, LAYOUT, ("pos17",), ("ok",))
+        joints = numbers(file, "pos17", data["pos17"], np.float32)
+        good = numbers(file, "ok", data["ok"], np.int64) > 0 if "ok" in data else np.ones(len(joints), bool)
+    except TrainingError as error:
+        raise MocapError(str(error)) from None
+    if joints.shape[1:] != (17, 3) or good.shape != joints.shape[:1]:
+        raise MocapError(f"{file}: pos17 is {joints.shape}, ok {good.shape}; {LAYOUT}")
+    return np.asarray(joints[good])
 
 
 @dataclass(frozen=True)
