@@ -1,12 +1,10 @@
 """The consumer's side of `publish`: an iterator of public messages, and the verb `posecast subscribe`."""
 
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Final, Self, TextIO
 
@@ -149,27 +147,13 @@ def subscribe(
     remarks = Console(file=err or sys.stderr, highlight=False, soft_wrap=True)
     stop = stop or threading.Event()
     try:
-        with _set_by_sigint(stop), Subscription(endpoint, topics, stop=stop) as subscription:
+        with Subscription(endpoint, topics, stop=stop) as subscription:
             _listen(subscription, printer, remarks, count, stop)
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
-
-
-@contextmanager
-def _set_by_sigint(stop: threading.Event) -> Iterator[None]:
-    """SIGINT sets `stop`. As an exception it can be lost: one that is raised in a destructor or a callback is printed
-    and forgotten."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _listen(

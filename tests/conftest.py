@@ -1,12 +1,17 @@
 """What all tests share: where the larger test data lies, if it lies anywhere."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("POSECAST_SHARED", ROOT.parent / "shared")) / "data"
+
+# A script's background jobs are deaf to SIGINT, and what they start inherits that: programs under test must hear it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
