@@ -157,9 +157,7 @@ class Align:
 
     def shipped(self) -> dict[str, tuple[nn.Module, Tensor | None]]:
         """The networks that shipped files can start."""
-        start: dict[str, tuple[nn.Module, Tensor | None]] = {}
-        if self.settings.encoder == "transformer":
-            start["pose2d_encoder"] = (self.modules["pose2d_encoder"], None)
+        start: dict[str, tuple[nn.Module, Tensor | None]] = {"pose2d_encoder": (self.modules["pose2d_encoder"], None)}
         if self.settings.stage == "pictures":
             picture = self.mixture.make(0, (*self.settings.working_px, 32)).picture
             start[f"hrnet_{self.settings.variant}"] = (self.modules["hrnet"], normalise_picture(picture))

@@ -155,12 +155,13 @@ class Decode:
 
     def shipped(self) -> dict[str, tuple[nn.Module, Tensor | None]]:
         """The networks that shipped files can start; those of the diffusion hold its time terms as constants."""
-        m, start = self.modules, {"mlp_decoder": (self.modules["mlp_decoder"], None)}
-        if self.settings.encoder == "transformer":
-            start["pose2d_encoder"] = (m["pose2d_encoder"], None)
+        m = self.modules
+        start: dict[str, tuple[nn.Module, Tensor | None]] = {
+            name: (m[name], None) for name in ("pose2d_encoder", "mlp_decoder")
+        }
         if "hrnet" in m:
             picture = normalise_picture(self.mixture.make(0, (*self.settings.working_px, 32)).picture)
-            start[f"hrnet_{self.settings.variant}"] = (m["hrnet"], picture)  # type: ignore[assignment]
+            start[f"hrnet_{self.settings.variant}"] = (m["hrnet"], picture)
         return start
 
     def batch(self, step: int, progress: float) -> Batch:
