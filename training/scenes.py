@@ -29,16 +29,17 @@ from training.windows import (
     graphics,
     inset,
     theta_in,
+    thing_window,
     turned,
     whole_window,
 )
 
 Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]
-View = Literal["whole", "follow", "beside", "nobody"]
+View = Literal["whole", "follow", "beside", "thing", "nobody"]
 
-VIEWS: Final[tuple[View, ...]] = ("whole", "follow", "beside", "nobody")
-SHARES: Final = (0.38, 0.42, 0.12, 0.08)
+VIEWS: Final[tuple[View, ...]] = ("whole", "follow", "beside", "thing", "nobody")
+SHARES: Final = (0.34, 0.36, 0.08, 0.16, 0.06)
 """How often each kind of window is drawn; without scenes of nobody, `nobody` is background alone."""
 CANVASES: Final = 40
 """Painted backgrounds that a run uses."""
@@ -147,7 +148,7 @@ class Windows:
             scene, box = inset(rng, scene, box, canvas, len(canvas))
         elif box is not None and view in ("follow", "beside") and stored.centred and rng.random() < 0.7:
             scene, box = inset(rng, scene, box, canvas, None)
-        window = self._window(rng, view, box)
+        window = self._window(rng, view, scene, box)
         theta, presence, certain = theta_in(window, box)
         if presence and theta[:2].max() < SMALLEST:
             certain = 0.0
@@ -157,16 +158,16 @@ class Windows:
             picture = self._spoil(rng, picture, view, hides=theta[:2].max() > 0.3 or not presence)
         return Row(picture, theta, presence, certain, float(stored.exact))
 
-    def _window(self, rng: np.random.Generator, view: View, box: Array | None) -> Array:
-        if box is None:
-            centre, half = rng.uniform(-0.7, 0.7, 2), rng.uniform(0.1, 0.4)
-            nothing = np.concatenate([centre - half, centre + half])
-            return whole_window(rng, None) if rng.random() < 0.6 else follow_window(rng, nothing)
-        if view == "beside":
+    def _window(self, rng: np.random.Generator, view: View, scene: Picture, box: Array | None) -> Array:
+        if view == "thing" or (box is None and view != "whole"):
+            window = thing_window(rng, scene, box)
+            if window is not None:
+                return window
+        if view == "beside" and box is not None:
             window = beside_window(rng, box)
             if window is not None:
                 return window
-        return whole_window(rng, box) if view == "whole" else follow_window(rng, box)
+        return whole_window(rng, box) if box is None or view == "whole" else follow_window(rng, box)
 
     def _spoil(self, rng: np.random.Generator, picture: Picture, view: View, hides: bool) -> Picture:
         if view == "whole" and rng.random() < 0.12:

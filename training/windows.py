@@ -21,6 +21,9 @@ ABSENT: Final = 0.12
 """Share below which it counts as absent."""
 SMALLEST: Final = 0.04
 """A subject whose longer side is a smaller share of the window is too small to be learned from."""
+_SMALL_PX: Final = 48
+"""Side to which a scene is reduced to see what stands out."""
+_TRIES: Final = 12
 ASPECTS: Final = (16 / 9, 16 / 9, 16 / 9, 4 / 3, 1.0, 9 / 16)
 """Width to height of whole pictures."""
 
@@ -60,6 +63,51 @@ def beside_window(rng: np.random.Generator, box: Array) -> Array | None:
         if side >= 0.2 and share_seen(window, box) < ABSENT:
             return window
     return None
+
+
+def thing_window(rng: np.random.Generator, scene: Picture, box: Array | None) -> Array | None:
+    """The tracker's window around something that is not the subject: what stands out most of a few random boxes.
+
+    A tracker that follows always has something in the middle of its window; unless it has seen chairs and balconies
+    there too, it takes whatever stands there for an athlete. None where the subject leaves no room.
+    """
+    small = np.asarray(cv2.resize(scene, (_SMALL_PX, _SMALL_PX), interpolation=cv2.INTER_AREA), np.float32)
+    sums, squares = (cv2.integral(values) for values in (small, small**2))
+    best, found = 0.0, None
+    for _ in range(_TRIES):
+        half = np.exp(rng.uniform(np.log(0.1), np.log(0.5))) * np.exp(rng.normal(0, 0.35, 2) * [1, -1])
+        half = half.clip(0.05, 0.6)
+        centre = rng.uniform(-1, 1, 2) * (1 - half)
+        thing = np.concatenate([centre - half, centre + half])
+        window = follow_window(rng, thing)
+        if box is not None and share_seen(window, box) > 0.5 * ABSENT:
+            continue
+        contrast = _contrast(sums, squares, thing)
+        if found is None or contrast > best:
+            best, found = contrast, window
+    return found
+
+
+def _contrast(sums: Array, squares: Array, thing: Array) -> float:
+    """How many standard deviations of its surroundings a box's mean colour differs from theirs."""
+    half = (thing[2:] - thing[:2]) / 2
+    inner, outer = (_cells(edges) for edges in (thing, thing + np.concatenate([-half, half])))
+    (total, n), (most, m) = _total(sums, inner), _total(sums, outer)
+    rest = max(1, m - n)
+    mean = (most - total) / rest
+    spread = np.sqrt(((_total(squares, outer)[0] - _total(squares, inner)[0]) / rest - mean**2).clip(0))
+    return float((np.abs(total / n - mean) / (spread + 12)).mean())
+
+
+def _cells(edges: Array) -> NDArray[np.int64]:
+    low, high = (np.rint((part.clip(-1, 1) + 1) / 2 * _SMALL_PX).astype(int) for part in (edges[:2], edges[2:]))
+    return np.concatenate([low.clip(0, _SMALL_PX - 1), np.maximum(high, low + 1).clip(1, _SMALL_PX)])
+
+
+def _total(sums: Array, cells: NDArray[np.int64]) -> tuple[Array, int]:
+    left, top, right, bottom = cells
+    total = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return total, int((right - left) * (bottom - top))
 
 
 def share_seen(window: Array, box: Array) -> float:

@@ -1,7 +1,8 @@
 """track: where the subject is. The spatial transformer looks, a Kalman filter remembers, the crop is cut for encode.
 
-Nobody known: the STN looks at the whole picture (the thumbnail) and at some squares of it, others in each frame.
-Somebody known: it looks at a search window around the predicted box. No subject is said as data, never by silence.
+Nobody known: the STN looks at the whole picture (the thumbnail), at what moves and at some squares of it, others
+in each frame. Somebody known: it looks at a search window around the predicted box. A subject that never moved gives
+way to one that does. No subject is said as data, never by silence.
 """
 
 from collections import Counter
@@ -25,6 +26,7 @@ from engines.kalman import BoxFilter
 from engines.session import Session
 from pipeline.config import TrackSettings
 from pipeline.messages import Box, Frame, Matrix3, Track, TrackState, moment_of
+from pipeline.motion import Motion
 from pipeline.picture import Picture, cut
 from pipeline.ring import Overrun, Ring
 from pipeline.search import Sweep
@@ -38,7 +40,13 @@ SURE: Final = 0.9
 """Presence from which a find in the whole picture is taken up at once; any other has to be the best of a sweep."""
 RECHECK_S: Final = 1.0
 """How often all of the picture is looked over although a subject is followed, to leave a box that drifted away."""
-_ELSEWHERE_IOU: Final = 0.1
+ALIVE: Final = 0.25
+"""Share of a box that has to move, once, for its subject to be believed; behind a table somebody moves less."""
+MOST_BLOBS: Final = 4
+BLOB_FACTOR: Final = 1.6
+"""Side of the window around something that moves: often only a part of a body does."""
+_ELSEWHERE: Final = 0.15
+"""Boxes that share less than this part of one of them are of different subjects."""
 _SMALLEST_BOX_PX: Final = 8.0
 
 
@@ -61,6 +69,8 @@ class Tracker:
         self._suspicions = 0
         self._sweep: Sweep | None = None
         self._squares = FIRST_SQUARES
+        self._motion = Motion()
+        self._alive = False
         self.dropped: Counter[str] = Counter()
         if ring is not None:
             self.dropped["restart"] = ring.attach_reader()
@@ -85,6 +95,7 @@ class Tracker:
         return ()
 
     def _track(self, frame: Frame, picture: Picture) -> Track:
+        self._motion.saw(frame.thumbnail, frame.t_media_ns * 1e-9)
         state, presence = self._follow(frame, picture) if self._filter else self._acquire(frame, picture)
         self._t_ns = frame.t_media_ns
         if self._filter is None:
@@ -96,22 +107,27 @@ class Tracker:
     def _acquire(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
         """Where somebody seems to be, look once more, closer."""
         box, presence = self._seek(frame, picture)
-        if box is not None:
-            box, presence = self._look(picture, window_of_box(box, self._settings.search_factor))
-        if box is None or presence < self._settings.acquire_presence:
+        return ("none", presence) if box is None else self._take(frame, picture, box)
+
+    def _take(self, frame: Frame, picture: Picture, likely: Box) -> tuple[TrackState, float]:
+        box, presence = self._look(picture, window_of_box(likely, self._settings.search_factor))
+        if presence < self._settings.acquire_presence:
             return "none", presence
         self._filter = BoxFilter(box)
-        self._sweep = None
+        self._sweep, self._alive = None, False
         self._subject += 1
         self._seen_ns = self._checked_ns = frame.t_media_ns
         self._suspicions = 0
         return "acquired", presence
 
     def _seek(self, frame: Frame, picture: Picture) -> tuple[Box | None, float]:
-        """Somebody whom the whole picture shows beyond doubt, else at the end of a sweep the likeliest of it."""
+        """Somebody who moves, or is beyond doubt in the whole picture, else at the end of a sweep its likeliest."""
         if self._sweep is None or self._sweep.over:
             self._squares = FIRST_SQUARES if self._sweep is None else LATER_SQUARES
             self._sweep = Sweep(frame.width, frame.height)
+        mover = self._mover(frame, picture)
+        if mover is not None:
+            return mover, self._settings.acquire_presence
         box, presence = self._whole(frame)
         if presence >= max(SURE, self._settings.acquire_presence):
             return box, presence
@@ -129,12 +145,32 @@ class Tracker:
         box, presence = self._look(picture, window)
         if presence >= self._settings.keep_presence and self._filter.update(box):
             self._seen_ns = frame.t_media_ns
+            mover = self._livelier(frame, picture)
+            if mover is not None:
+                state, _ = found = self._take(frame, picture, mover)
+                return found if state == "acquired" else ("followed", presence)
             if not self._drifted(frame, picture, presence):
                 return "followed", presence
         elif (frame.t_media_ns - self._seen_ns) * 1e-9 <= self._settings.coast_s:
             return "coasted", presence
         self._filter = self._sweep = None
         return self._acquire(frame, picture)
+
+    def _livelier(self, frame: Frame, picture: Picture) -> Box | None:
+        """Somebody elsewhere who moves, while what is followed never did."""
+        assert self._filter is not None
+        here = self._filter.box_img_px
+        self._alive = self._alive or self._motion.share(here, frame.width, frame.height) >= ALIVE
+        mover = None if self._alive else self._mover(frame, picture)
+        return mover if mover is not None and _shared(mover, here) < _ELSEWHERE * min(_area(mover), _area(here)) else None
+
+    def _mover(self, frame: Frame, picture: Picture) -> Box | None:
+        """An athlete where something moves; one place is looked at in each frame, in turn."""
+        blobs = self._motion.blobs(frame.width, frame.height)[:MOST_BLOBS]
+        if not blobs:
+            return None
+        box, presence = self._look(picture, window_of_box(blobs[frame.seq % len(blobs)], BLOB_FACTOR))
+        return box if presence >= self._settings.acquire_presence else None
 
     def _drifted(self, frame: Frame, picture: Picture, presence: float) -> bool:
         """Whether the picture, one square a frame, showed somebody elsewhere more clearly twice in a row."""
@@ -145,7 +181,8 @@ class Tracker:
             return False
         for window in self._sweep.windows(1):
             box, there = self._look(picture, window)
-            if there >= presence and _iou(box, self._filter.box_img_px) < _ELSEWHERE_IOU:
+            here = self._filter.box_img_px
+            if there >= presence and _shared(box, here) < _ELSEWHERE * max(_area(box), _area(here)):
                 self._sweep.saw(box, there)
         if self._sweep.over:
             elsewhere = self._sweep.presence >= self._settings.acquire_presence
@@ -195,13 +232,10 @@ def _nine(matrix: npt.NDArray[np.float64]) -> Matrix3:
     return (a, b, c, d, e, f, g, h, i)
 
 
-def _iou(one: Box, other: Box) -> float:
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    down = min(one[3], other[3]) - max(one[1], other[1])
-    if across <= 0 or down <= 0:
-        return 0.0
-    shared = across * down
-    return shared / (_area(one) + _area(other) - shared)
+def _shared(one: Box, other: Box) -> float:
+    """Area of the overlap."""
+    across, down = (min(one[2 + i], other[2 + i]) - max(one[i], other[i]) for i in (0, 1))
+    return max(0.0, across) * max(0.0, down)
 
 
 def _area(box: Box) -> float:

@@ -36,7 +36,7 @@ class Settings:
     l1_weight: float = 2.0
     giou_weight: float = 2.0
     votes_weight: float = 0.25
-    presence_weight: float = 0.5
+    presence_weight: float = 1.0
     grown_weight: float = 0.5
     """Weight of a box that was grown from joints."""
     photos: float = MATERIAL["photos"]

@@ -208,3 +208,53 @@ def test_somebody_clearer_elsewhere_twice_in_a_row_ends_a_drifted_box(stand) -> 
     tracks = [stand.track((500, 250)) for _ in range(300)]
     assert tracks[50].subject == 1 and tracks[50].state == "followed"
     assert tracks[-1].subject == 2 and middle(tracks[-1]) == pytest.approx((500, 250), abs=6)
+
+
+def furnished(centre: tuple[float, float] | None, t_s: float) -> Picture:
+    """As `picture`, with a bright table that never moves."""
+    made = picture(centre, t_s)
+    made.planes[0][220:300, 60:100] = 230
+    return made
+
+
+class Gullible(Bright):
+    """Takes every bright thing for an athlete; of several, the one nearest to the window's left."""
+
+    def run(self, inputs):
+        bright = inputs["picture"][0].mean(axis=-1) > 150
+        columns = np.flatnonzero(bright.any(0))
+        if len(columns):
+            gaps = np.flatnonzero(np.diff(columns) > 1)
+            last = columns[gaps[0]] if len(gaps) else columns[-1]
+            inputs = {"picture": inputs["picture"].copy()}
+            inputs["picture"][:, :, last + 1 :] = 0
+        return super().run(inputs)
+
+
+def seen(stand, centre: tuple[float, float] | None) -> Track:
+    stand.seq += 1
+    frame = stand.capture.step(furnished(centre, stand.seq / RATE_HZ), stand.seq, 0)
+    (track,) = stand.tracker.step(frame)
+    return track
+
+
+def test_a_table_gives_way_to_the_first_who_moves(stand) -> None:
+    stand.tracker._session = Gullible()
+    assert [seen(stand, None).subject for _ in range(60)][-1] == 1
+    tracks = [seen(stand, (600 - 5 * step, 120)) for step in range(30)]
+    assert [track.subject for track in tracks].index(2) < 10
+    assert middle(tracks[-1]) == pytest.approx((600 - 5 * 29, 120), abs=8)
+
+
+def test_an_athlete_who_moved_once_may_stand_still_while_others_pass(stand) -> None:
+    stand.tracker._session = Gullible()
+    for step in range(10):
+        stand.track((100 + 6 * step, 260))
+    for step in range(120):
+        luma = picture((154, 260), 0.0)
+        passer = picture((600 - 3 * step, 80), 0.0).planes[0]
+        luma.planes[0][passer > 150] = 230
+        stand.seq += 1
+        both = Picture(luma.planes, "yuv420p", t_media_ns=round(stand.seq / RATE_HZ * 1e9))
+        (track,) = stand.tracker.step(stand.capture.step(both, stand.seq, 0))
+        assert track.subject == 1 and middle(track) == pytest.approx((154, 260), abs=8)
