@@ -5,6 +5,7 @@ Pixels have their centre at whole numbers, so a picture of width W spans -0.5 to
 on (u, v, 1).
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +24,8 @@ HEATMAP_H: Final = CROP_H // HEATMAP_STRIDE
 HEATMAP_W: Final = CROP_W // HEATMAP_STRIDE
 HEATMAP_SIGMA: Final = 1.5
 """Standard deviation of a target, in heat-map pixels."""
+FIT_FRAMES: Final = 4
+"""Frames on either side, of the window's grid, through which a pose is fitted; at 50 a second 80 ms."""
 _PATCH: Final = 4
 _RADIUS: Final = 3.0
 _SHIFTS: Final = 4
@@ -191,6 +194,25 @@ def _settled(patch: Array, columns: Array, rows: Array) -> tuple[Array, Array, A
         x = np.clip((by_column * columns).sum(axis=1) / safe, -1.0, 1.0)
         y = np.clip((by_row * rows).sum(axis=1) / safe, -1.0, 1.0)
     return x, y, mass
+
+
+def fitted(poses: NDArray[np.floating], at: int) -> NDArray[np.float32]:
+    """Pose `at` of a window's poses (T, 17, 3): a parabola in time through up to four frames on either side.
+
+    The window's network errs a little otherwise in each frame, which shows as trembling; a body turns little enough
+    in so short a time. Of the frames behind `at` only the nearer half counts: the newest ones know no future.
+    """
+    width = min(FIT_FRAMES, at, (len(poses) - 1 - at) // 2)
+    near = np.asarray(poses[at - width : at + width + 1], np.float32)
+    return np.asarray(np.tensordot(_parabola(width), near, (0, 0)), np.float32)
+
+
+@functools.cache
+def _parabola(width: int) -> NDArray[np.float32]:
+    """Weights (2 width + 1,) whose sum with samples is the middle of the parabola that fits them best."""
+    at = np.arange(-width, width + 1, dtype=np.float64)
+    powers = np.stack([at**0, at, at**2], axis=1)
+    return np.asarray(np.linalg.pinv(powers)[0], np.float32)
 
 
 def normalised_keypoints(joints_img_px: ArrayLike, crop: Crop) -> NDArray[np.float32]:

@@ -42,6 +42,7 @@ def sample_windows(
     clean: bool = False,
     natural: bool = False,
     dive_share: float | None = None,
+    ahead: int = 0,
 ) -> Windows:
     """`n` windows of `frames` frames.
 
@@ -49,16 +50,23 @@ def sample_windows(
         clean: without noise and drop-outs, the focal length known.
         natural: motion as recorded before a level camera; else every speed, body and orientation.
         dive_share: instead of the bank's.
+        ahead: frames behind the one of interest, which is any of a dive's that is shorter than the window.
     """
-    parts = [_window(rng, bank, frames, clean, natural, dive_share) for _ in range(n)]
+    parts = [_window(rng, bank, frames, clean, natural, dive_share, ahead) for _ in range(n)]
     return Windows(*(torch.from_numpy(np.stack(x).astype(np.float32)) for x in zip(*parts, strict=True)))
 
 
 def _window(
-    rng: np.random.Generator, bank: PoseBank, frames: int, clean: bool, natural: bool, dive_share: float | None
+    rng: np.random.Generator,
+    bank: PoseBank,
+    frames: int,
+    clean: bool,
+    natural: bool,
+    dive_share: float | None,
+    ahead: int,
 ) -> tuple[Array, ...]:
     clip = bank.clip(rng, dive_share)
-    motion, root = _motion(rng, clip, frames, natural)
+    motion, root = _motion(rng, clip, frames, natural, ahead)
     turn = geo.random_views(rng, 1, full_circle=0.0 if natural else 0.3)[0]
     if not natural:
         motion = _altered(rng, bank, clip, motion)
@@ -76,7 +84,7 @@ def _window(
     return keypoints * (1 - missing[..., None]), missing, seen, joints, box
 
 
-def _motion(rng: np.random.Generator, clip: Clip, frames: int, natural: bool) -> tuple[Array, Array]:
+def _motion(rng: np.random.Generator, clip: Clip, frames: int, natural: bool, ahead: int = 0) -> tuple[Array, Array]:
     """Root-relative joints (T, J, 3) and root path (T, 3) in world axes, at the model's rate, played at some speed,
     scaled, mirrored."""
     last = len(clip.joints_world_m) - 1
@@ -84,9 +92,11 @@ def _motion(rng: np.random.Generator, clip: Clip, frames: int, natural: bool) ->
     speed = 1.0 if natural else np.exp(rng.uniform(np.log(slowest), np.log(fastest)))
     at = np.arange(frames) * (clip.rate_hz / RATE_HZ * speed)
     slack = last - at[-1]
-    at = at + rng.uniform(min(0.0, slack), max(0.0, slack))
-    # A dive begins and ends at rest; any other clip that is too short is played to and fro.
-    at = np.clip(at, 0, last) if clip.dive else last - np.abs(last - np.mod(at, 2 * last))
+    if clip.dive and slack < 0:
+        at = np.clip(at + rng.uniform(0, last) - at[-1 - ahead], 0, last)  # a dive begins and ends at rest
+    else:
+        at = at + rng.uniform(min(0.0, slack), max(0.0, slack))
+        at = last - np.abs(last - np.mod(at, 2 * last))  # what is too short is played to and fro
     joints = interpolate(clip.joints_world_m, at)
     root = joints[:, PELVIS].copy()
     joints = joints - root[:, None]

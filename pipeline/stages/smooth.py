@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from calibration.camera import Camera
 from calibration.root import root_from_joints
-from engines.codecs import Crop, box_token, normalised_keypoints
+from engines.codecs import Crop, box_token, fitted, normalised_keypoints
 from engines.contracts import TEMPORAL_FRAME, TEMPORAL_WINDOW, WINDOW
 from engines.session import Session
 from engines.skeleton import PELVIS, J
@@ -155,7 +155,7 @@ class Smooth:
             poses = window.poses(end, end - centre) if window.seen(end) >= WARM_UP else None
             while self._to_finish and self._to_finish[0].cell < first + _FINAL_BLOCK:
                 frame = self._to_finish.popleft()
-                pose = frame.decoded if poses is None else poses[frame.cell - end - 1]
+                pose = frame.decoded if poses is None else fitted(poses, WINDOW - 1 + frame.cell - end)
                 yield self._publish(
                     frame, "final", min(self._settings.final_lookahead, window.newest - frame.cell), pose
                 )
@@ -163,8 +163,7 @@ class Smooth:
     def _read(self, frame: Held) -> Array | None:
         if self._poses is None or not 0 <= self._looked_at - frame.cell < WINDOW:
             return frame.decoded
-        pose: Array = self._poses[frame.cell - self._looked_at - 1]
-        return pose
+        return fitted(self._poses, WINDOW - 1 + frame.cell - self._looked_at)
 
     def _publish(self, frame: Held, revision: Revision, lookahead: int, pose: Array | None) -> PoseFrame:
         message = frame.message

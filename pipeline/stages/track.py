@@ -162,7 +162,9 @@ class Tracker:
         here = self._filter.box_img_px
         self._alive = self._alive or self._motion.share(here, frame.width, frame.height) >= ALIVE
         mover = None if self._alive else self._mover(frame, picture)
-        return mover if mover is not None and _shared(mover, here) < _ELSEWHERE * min(_area(mover), _area(here)) else None
+        return (
+            mover if mover is not None and _shared(mover, here) < _ELSEWHERE * min(_area(mover), _area(here)) else None
+        )
 
     def _mover(self, frame: Frame, picture: Picture) -> Box | None:
         """An athlete where something moves; one place is looked at in each frame, in turn."""

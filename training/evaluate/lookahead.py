@@ -5,6 +5,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.codecs import fitted
 from engines.contracts import LOOKAHEADS, WINDOW
 from training import metrics
 from training.evaluate.networks import Networks
@@ -16,8 +17,11 @@ from training.sequences import RATE_HZ, Windows
 Array = NDArray[Any]
 
 COUNT: Final = 60
-SPAN: Final = 25
-"""Frames around the wanted one over which velocity, acceleration and jitter are taken."""
+SPAN: Final = 9
+"""Frames one after the other over which velocity, acceleration and jitter are taken."""
+FURTHEST: Final = max(LOOKAHEADS)
+WANTED: Final = slice(WINDOW - 1, WINDOW - 1 + SPAN)
+"""The frames whose poses are compared; so many precede them that the window is full for every look-ahead."""
 PER_FRAME = "per frame"
 COMPARED: Final = {"MPJPE": " mm", "acceleration": " mm/frame2"}
 """Figures that are also given as a change against the per-frame lifter, and their units."""
@@ -26,7 +30,8 @@ COMPARED: Final = {"MPJPE": " mm", "acceleration": " mm/frame2"}
 def lookahead(request: Request) -> Result:
     """Error by look-ahead over windows of dives and of motion capture, beside the per-frame lifter."""
     networks = Networks(request.weights, request.encoder)
-    windows = held_out_windows(request, request.at_most(COUNT), clean=False)
+    frames = WINDOW - 1 + SPAN + FURTHEST
+    windows = held_out_windows(request, request.at_most(COUNT), clean=False, frames=frames, ahead=FURTHEST + SPAN // 2)
     tables = tuple(Figures(title(kind), _rows(networks, window)) for kind, window in windows.items())
     return Result(
         "lookahead",
@@ -36,9 +41,9 @@ def lookahead(request: Request) -> Result:
         tables,
         (_plot(tables),),
         (
-            "Each row is the frame so many frames before the newest of its window; that frame was measured, not lost. "
-            f"Motion is taken from one window's output over the {SPAN} frames around it, fewer at the window's end. "
-            "Per frame: the keypoint encoder and the MLP decoder on the last frames, each alone.",
+            f"All rows are of the same {SPAN} frames of each motion, in a dive any of its frames, none of them lost. "
+            "As in a live stream each comes from a window of its own, whose newest frame is so many frames later, and is "
+            "fitted as the live chain does it. Per frame: keypoint encoder and MLP decoder, each frame alone.",
         ),
         networks.used,
     )
@@ -55,18 +60,13 @@ def row_name(frames: int) -> str:
 
 
 def _rows(networks: Networks, windows: Windows) -> dict[str, Row]:
-    keypoints, missing, seen, truth, box = (x.numpy() for x in windows)
-    last = slice(WINDOW - SPAN, WINDOW)
-    alone = per_frame_poses(networks, keypoints[:, last], missing[:, last], box[:, last])
-    rows = {PER_FRAME: _row(alone, truth[:, last], SPAN - 1)}
+    whole = (windows.seen[:, WANTED] > 0).all(1) & (windows.missing[:, WANTED].amin(2) < 1).all(1)
+    keypoints, missing, seen, truth, box = (x[whole].numpy() for x in windows)
+    alone = per_frame_poses(networks, keypoints[:, WANTED], missing[:, WANTED], box[:, WANTED])
+    rows = {PER_FRAME: _row(alone, truth[:, WANTED])}
     features = frame_features(networks, keypoints, missing, box)
     for frames in LOOKAHEADS:
-        at = WINDOW - 1 - frames
-        measured = (seen[:, at] > 0) & (missing[:, at].min(1) < 1)
-        if measured.any():
-            poses = temporal_poses(networks, features[measured], seen[measured], frames)
-            around = slice(max(0, at - SPAN // 2), min(WINDOW, at + SPAN // 2 + 1))
-            rows[row_name(frames)] = _row(poses[:, around], truth[measured][:, around], at - around.start)
+        rows[row_name(frames)] = _row(_published(networks, features, seen, frames), truth[:, WANTED])
     first = rows[PER_FRAME]
     against = {column: first[f"{column}{unit}"] for column, unit in COMPARED.items()}
     for row in rows.values():
@@ -75,11 +75,19 @@ def _rows(networks: Networks, windows: Windows) -> dict[str, Row]:
     return rows
 
 
-def _row(predicted: Array, truth: Array, at: int) -> Row:
-    row = {
-        "MPJPE mm": metrics.mpjpe(predicted[:, at], truth[:, at]),
-        "P-MPJPE mm": metrics.p_mpjpe(predicted[:, at], truth[:, at]),
-    }
+def _published(networks: Networks, features: Array, seen: Array, frames: int) -> Array:
+    """Poses (N, SPAN, J, 3) of the wanted frames, each from the window that ends `frames` later."""
+    poses = []
+    for at in range(WANTED.start, WANTED.stop):
+        window = slice(at + frames - WINDOW + 1, at + frames + 1)
+        found = temporal_poses(networks, features[:, window], seen[:, window], frames)
+        poses.append([fitted(each, WINDOW - 1 - frames) for each in found])
+    return np.swapaxes(np.array(poses), 0, 1)
+
+
+def _row(predicted: Array, truth: Array) -> Row:
+    flat, right = (poses.reshape(-1, *poses.shape[2:]) for poses in (predicted, truth))
+    row = {"MPJPE mm": metrics.mpjpe(flat, right), "P-MPJPE mm": metrics.p_mpjpe(flat, right)}
     return row | sequence_row(predicted, truth, RATE_HZ) | {"windows": float(len(truth))}
 
 

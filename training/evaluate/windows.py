@@ -20,21 +20,22 @@ KINDS: Final = {"dives": 1.0, "mocap": 0.0}
 """What the windows are of, and the share of dives that says so."""
 
 
-def held_out_windows(request: Request, count: int, clean: bool) -> dict[str, Windows]:
-    """`count` windows of generated dives and as many of held-out motion capture, as filmed by level cameras.
+def held_out_windows(request: Request, count: int, clean: bool, frames: int, ahead: int) -> dict[str, Windows]:
+    """`count` windows of `frames` frames of generated dives and as many of held-out motion capture, as filmed by level
+    cameras; `ahead` frames follow the one of interest, which may be any of a dive's.
 
     `clean`: exact keypoints; else as a keypoint network, a tracker and a lossy stream leave them.
     """
     rng = np.random.default_rng(SEED)
     bank = PoseBank(held_out_clips(request.mocap) + dive_clips(rng, DIVES))
     return {
-        kind: sample_windows(rng, bank, count, WINDOW, clean=clean, natural=True, dive_share=share)
+        kind: sample_windows(rng, bank, count, frames, clean=clean, natural=True, dive_share=share, ahead=ahead)
         for kind, share in KINDS.items()
     }
 
 
 def frame_features(networks: Networks, keypoints: Array, missing: Array, box: Array) -> Array:
-    """Features (N, 243, F) of frames as the live path makes them: keypoints fused with what the MLP decoder makes of
+    """Features (N, T, F) of frames as the live path makes them: keypoints fused with what the MLP decoder makes of
     them."""
     frame = networks.session(TEMPORAL_FRAME)
     flat = {
@@ -49,7 +50,7 @@ def frame_features(networks: Networks, keypoints: Array, missing: Array, box: Ar
         len(flat["box"]),
         WINDOW,
     )[0]
-    return feature.reshape(len(keypoints), WINDOW, -1)
+    return feature.reshape(*missing.shape[:2], -1)
 
 
 def temporal_poses(networks: Networks, features: Array, seen: Array, lookahead: int) -> Array:

@@ -5,6 +5,8 @@ import time
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from engines import codecs
 from engines.contracts import STN_PX, encoder
@@ -122,3 +124,22 @@ def test_theta_of_the_window_itself_is_one():
 def test_keypoints_are_halves_of_the_crops_height():
     crop = codecs.Crop((100.0, 50.0), 80.0, 1.0)
     np.testing.assert_allclose(codecs.normalised_keypoints([[140, 50], [100, 10]], crop), [[1, 0], [0, -1]], atol=1e-7)
+
+
+@given(st.integers(9, 40), st.integers(0, 39), st.integers(0, 2**31))
+def test_a_parabola_in_time_is_left_as_it_is(frames: int, at: int, seed: int) -> None:
+    """Positions under constant acceleration pass unchanged wherever they stand in the window."""
+    at = min(at, frames - 1)
+    start, speed, bend = np.random.default_rng(seed).normal(0, 1, (3, 17, 3))
+    t = np.arange(frames)[:, None, None] / 50
+    poses = (start + speed * t + bend * t**2).astype(np.float32)
+    assert codecs.fitted(poses, at) == pytest.approx(poses[at], abs=1e-4)
+
+
+def test_trembling_is_taken_out_and_the_newest_frame_left_alone() -> None:
+    poses = np.random.default_rng(1).normal(0, 0.03, (60, 17, 3)).astype(np.float32)
+    middle = np.stack([codecs.fitted(poses, at) for at in range(4, 51)])
+    assert middle.std() < 0.55 * poses.std()
+    assert np.diff(middle, n=2, axis=0).std() < 0.2 * np.diff(poses, n=2, axis=0).std()
+    assert (codecs.fitted(poses, 59) == poses[59]).all() and (codecs.fitted(poses, 58) == poses[58]).all()
+    assert (codecs.fitted(poses, 0) == poses[0]).all()

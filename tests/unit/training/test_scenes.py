@@ -119,7 +119,7 @@ def test_most_windows_show_the_subject_and_the_others_say_no(data):
     rows = [drawn.draw(rng, StoredScene(jpeg, tuple(BOX)), disturb=True) for _ in range(300)]
     presence = np.array([row.presence for row in rows])
     certain = np.array([row.certain for row in rows])
-    assert 0.65 < presence.mean() < 0.9 and certain.mean() > 0.9
+    assert 0.55 < presence.mean() < 0.8 and certain.mean() > 0.9
     for row in rows:
         assert row.presence or not row.theta.any()
         assert (np.abs(row.theta[2:]) + row.theta[:2] < 1.0001).all()
