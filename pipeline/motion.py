@@ -4,6 +4,7 @@ A detector of single pictures may take a table or a platform for an athlete, and
 moves. While the camera itself moves nothing is known, and everything counts as moving.
 """
 
+import math
 from collections import deque
 from typing import Final
 
@@ -19,7 +20,10 @@ APART_S: Final = 0.12
 STEP: Final = 14.0
 """Change of a cell's brightness, of 255, that is neither noise nor the codec's doing."""
 CAMERA_SHARE: Final = 0.3
-"""A camera that pans or zooms changes more of the picture than this."""
+CAMERA_CELLS: Final = 0.3
+"""A camera that moves changes more of the picture than this share, or shifts it by more than so many cells: a slow
+pan changes only edges."""
+_HANN: Final = cv2.createHanningWindow((STN_PX, STN_PX), cv2.CV_32F)
 _SMALLEST_BLOB: Final = 5
 _LARGEST_BLOB: Final = 0.7
 """Cells of the smallest blob, and side of the largest as a share of the picture's."""
@@ -33,6 +37,8 @@ class Motion:
     def __init__(self) -> None:
         self._past: deque[tuple[float, Cells]] = deque()
         self._moving: Cells = np.zeros((STN_PX, STN_PX), np.uint8)
+        self.camera_rests = True
+        """Whether what moves is in the picture, and not the picture itself."""
         self._blobs: tuple[Box, ...] = ()
 
     def saw(self, thumbnail: bytes, t_s: float) -> None:
@@ -42,16 +48,13 @@ class Motion:
         while len(self._past) > 1 and self._past[1][0] <= t_s - APART_S:
             self._past.popleft()
         if self._past:
-            change = grey.astype(np.int16) - self._past[0][1]
+            before = self._past[0][1]
+            change = grey.astype(np.int16) - before
             change -= np.int16(np.median(change))  # a lamp or the exposure changes all of it
             self._moving = (np.abs(change) > STEP).astype(np.uint8)
+            self.camera_rests = self._moving.mean() <= CAMERA_SHARE and _shift(before, grey) <= CAMERA_CELLS
             self._blobs = _blobs(self._moving) if self.camera_rests else ()
         self._past.append((t_s, grey))
-
-    @property
-    def camera_rests(self) -> bool:
-        """Whether what moves is in the picture, and not the picture itself."""
-        return bool(self._moving.mean() <= CAMERA_SHARE)
 
     def blobs(self, width: int, height: int) -> tuple[Box, ...]:
         """What moves, as boxes in a picture of this size, `img`, largest first; none while the camera moves."""
@@ -65,6 +68,12 @@ class Motion:
         left, top, right, bottom = (np.array(box_img_px) + 0.5) * STN_PX / np.array([width, height, width, height])
         cells = self._moving[max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1]
         return float(cells.mean()) if cells.size else 0.0
+
+
+def _shift(before: Cells, after: Cells) -> float:
+    """Cells by which the picture as a whole moved."""
+    (across, down), _ = cv2.phaseCorrelate(before.astype(np.float32), after.astype(np.float32), _HANN)
+    return math.hypot(across, down)
 
 
 def _blobs(moving: Cells) -> tuple[Box, ...]:

@@ -46,7 +46,8 @@ MOST_BLOBS: Final = 4
 BLOB_FACTOR: Final = 1.6
 """Side of the window around something that moves: often only a part of a body does."""
 _ELSEWHERE: Final = 0.15
-"""Boxes that share less than this part of one of them are of different subjects."""
+"""Boxes that share less than this part of the followed or larger one are not of the same subject: the athlete on a
+platform is small beside it."""
 _SMALLEST_BOX_PX: Final = 8.0
 
 
@@ -162,9 +163,7 @@ class Tracker:
         here = self._filter.box_img_px
         self._alive = self._alive or self._motion.share(here, frame.width, frame.height) >= ALIVE
         mover = None if self._alive else self._mover(frame, picture)
-        return (
-            mover if mover is not None and _shared(mover, here) < _ELSEWHERE * min(_area(mover), _area(here)) else None
-        )
+        return None if mover is None or _shared(mover, here) >= _ELSEWHERE * _area(here) else mover
 
     def _mover(self, frame: Frame, picture: Picture) -> Box | None:
         """An athlete where something moves; one place is looked at in each frame, in turn."""
