@@ -166,6 +166,10 @@ class Temporal:
         named = self.modules["pretraining"].named_parameters()
         return [{"params": [p for name, p in named if not name.removeprefix("mpm.").startswith(unused)]}]
 
+    def shipped(self) -> dict[str, tuple[nn.Module, Tensor | None]]:
+        """Nothing: export folds the norms and modes of the encoders away; start from a run."""
+        return {}
+
     def batch(self, step: int, progress: float) -> Rebuild | Lift:
         """Fresh windows; they depend on seed, step and stage alone."""
         s = self.settings
