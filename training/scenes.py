@@ -26,6 +26,7 @@ from training.windows import (
     beside_window,
     cut_window,
     follow_window,
+    furnished,
     graphics,
     inset,
     theta_in,
@@ -154,6 +155,8 @@ class Windows:
             certain = 0.0
         border = cv2.BORDER_CONSTANT if rng.random() < 0.7 else cv2.BORDER_REPLICATE
         picture = cut_window(scene, window, border)
+        if view == "thing" and not presence and rng.random() < 0.5:
+            picture = furnished(rng, picture)
         if disturb:
             picture = self._spoil(rng, picture, view, hides=theta[:2].max() > 0.3 or not presence)
         return Row(picture, theta, presence, certain, float(stored.exact))

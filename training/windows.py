@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.contracts import STN_PX
+from training.synth import backgrounds
 
 Array = NDArray[np.float64]
 Picture = NDArray[np.uint8]
@@ -197,6 +198,18 @@ def inset(
     place = out[y : y + height, x : x + width]
     place[:] = (part * alpha + place * (1 - alpha)).astype(np.uint8)
     return out, 2 * (scaled + np.array([x, y, x, y])) / side - 1
+
+
+def furnished(rng: np.random.Generator, picture: Picture) -> Picture:
+    """A window with a thing of a few plain shapes in its middle, such as a table or a post."""
+    side = int(rng.uniform(0.3, 0.8) * STN_PX)
+    left, top = (int(v) for v in (STN_PX - side) / 2 * (1 + rng.uniform(-0.3, 0.3, 2)))
+    part = picture[top : top + side, left : left + side].astype(np.float32)
+    for _ in range(int(rng.integers(2, 7))):
+        backgrounds.scatter(rng, part, float(rng.uniform(0.1, 0.4)) * side)
+    out = picture.copy()
+    out[top : top + side, left : left + side] = part.clip(0, 255)
+    return out
 
 
 def graphics(rng: np.random.Generator, picture: Picture) -> Picture:

@@ -10,7 +10,7 @@ import torch
 from engines.contracts import POSE2D_ENCODER
 from models.exportable import CONTRACTS, example_inputs, exportable, resized
 from models.hrnet import HRNet
-from models.pose_encoder import PoseEncoder2D
+from models.pose_encoder import MLPPoseEncoder2D, PoseEncoder2D
 from training import export, warmstart
 from training.datasets import normalise_picture
 from training.errors import TrainingError
@@ -27,8 +27,9 @@ def _written(model, network: str, path: Path) -> Path:
     return path
 
 
-def test_a_transformer_comes_back_through_its_transposed_weights(tmp_path):
-    model, fresh = PoseEncoder2D().eval(), PoseEncoder2D().eval()
+@pytest.mark.parametrize("kind", [PoseEncoder2D, MLPPoseEncoder2D])
+def test_an_encoder_comes_back_through_its_transposed_weights(tmp_path, kind):
+    model, fresh = kind().eval(), kind().eval()
     file = _written(model, "pose2d_encoder", tmp_path / "network.onnx")
     inputs = example_inputs(POSE2D_ENCODER, {"B": 3})
     with torch.no_grad():
