@@ -42,8 +42,8 @@ def lookahead(request: Request) -> Result:
         (_plot(tables),),
         (
             f"All rows are of the same {SPAN} frames of each motion, in a dive any of its frames, none of them lost. "
-            "As in a live stream each comes from a window of its own, whose newest frame is so many frames later, and is "
-            "fitted as the live chain does it. Per frame: keypoint encoder and MLP decoder, each frame alone.",
+            "As in a live stream each comes from a window of its own, whose newest frame is so many frames later, and "
+            "is fitted as the live chain does it. Per frame: keypoint encoder and MLP decoder, each frame alone.",
         ),
         networks.used,
     )
