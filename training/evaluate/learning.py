@@ -75,4 +75,4 @@ def _plot(name: str, curve: list[tuple[float, Row]]) -> Plot:
     columns = [column for column in curve[-1][1] if column not in SETTINGS]
     series = {column: tuple(row.get(column, float("nan")) for _, row in curve) for column in columns}
     minutes = tuple(round(at, 1) for at, _ in curve)
-    return Plot(f"learning-{name}", f"Learning curve of {name}", minutes, series, "minutes of training", "held-out figure")
+    return Plot(f"learning-{name}", f"Learning curve of {name}", minutes, series, "minutes", "held-out figure")
