@@ -42,6 +42,8 @@ RECHECK_S: Final = 1.0
 """How often all of the picture is looked over although a subject is followed, to leave a box that drifted away."""
 ALIVE: Final = 0.25
 """Share of a box that has to move, once, for its subject to be believed; behind a table somebody moves less."""
+SAME_SIZE: Final = 2.5
+"""A box so many times as large or small as when it last moved has drifted off what moved."""
 MOST_BLOBS: Final = 4
 BLOB_FACTOR: Final = 1.6
 """Side of the window around something that moves: often only a part of a body does."""
@@ -71,7 +73,7 @@ class Tracker:
         self._sweep: Sweep | None = None
         self._squares = FIRST_SQUARES
         self._motion = Motion()
-        self._alive = False
+        self._alive_px2 = 0.0
         self.dropped: Counter[str] = Counter()
         if ring is not None:
             self.dropped["restart"] = ring.attach_reader()
@@ -114,12 +116,13 @@ class Tracker:
         box, presence = self._look(picture, window_of_box(likely, self._settings.search_factor))
         if presence < self._settings.acquire_presence:
             return "none", presence
+        another = self._filter is None or not _inside(likely, self._filter.box_img_px)
+        self._subject += another
         self._filter = BoxFilter(box)
-        self._sweep, self._alive = None, False
-        self._subject += 1
+        self._sweep, self._alive_px2 = None, 0.0
         self._seen_ns = self._checked_ns = frame.t_media_ns
         self._suspicions = 0
-        return "acquired", presence
+        return "acquired" if another else "followed", presence
 
     def _seek(self, frame: Frame, picture: Picture) -> tuple[Box | None, float]:
         """Somebody who moves, or is beyond doubt in the whole picture, else at the end of a sweep its likeliest."""
@@ -148,8 +151,8 @@ class Tracker:
             self._seen_ns = frame.t_media_ns
             mover = self._livelier(frame, picture)
             if mover is not None:
-                state, _ = found = self._take(frame, picture, mover)
-                return found if state == "acquired" else ("followed", presence)
+                state, there = self._take(frame, picture, mover)
+                return ("followed", presence) if state == "none" else (state, there)
             if not self._drifted(frame, picture, presence):
                 return "followed", presence
         elif (frame.t_media_ns - self._seen_ns) * 1e-9 <= self._settings.coast_s:
@@ -161,8 +164,11 @@ class Tracker:
         """Somebody elsewhere who moves, while what is followed never did."""
         assert self._filter is not None
         here = self._filter.box_img_px
-        self._alive = self._alive or self._motion.share(here, frame.width, frame.height) >= ALIVE
-        mover = None if self._alive else self._mover(frame, picture)
+        if self._motion.share(here, frame.width, frame.height) >= ALIVE:
+            self._alive_px2 = _area(here)
+        if self._alive_px2 / SAME_SIZE < _area(here) < self._alive_px2 * SAME_SIZE:
+            return None
+        mover = self._mover(frame, picture)
         return None if mover is None or _shared(mover, here) >= _ELSEWHERE * _area(here) else mover
 
     def _mover(self, frame: Frame, picture: Picture) -> Box | None:
@@ -237,6 +243,12 @@ def _shared(one: Box, other: Box) -> float:
     """Area of the overlap."""
     across, down = (min(one[2 + i], other[2 + i]) - max(one[i], other[i]) for i in (0, 1))
     return max(0.0, across) * max(0.0, down)
+
+
+def _inside(one: Box, other: Box) -> bool:
+    """Whether the middle of `one` lies in `other`: a box that grew around somebody is of the same subject."""
+    u, v = (one[0] + one[2]) / 2, (one[1] + one[3]) / 2
+    return other[0] <= u <= other[2] and other[1] <= v <= other[3]
 
 
 def _area(box: Box) -> float:
