@@ -125,7 +125,9 @@ def _render(folder: Path, seed: int, camera: str) -> None:
     try:
         while True:
             try:
-                clip.write(folder, seed, dive.random_plan(chance), shots.Shot(camera, "random"), **told)
+                # Not thorough: the clips of a recipe stay the same when the search for twists learns more.
+                plan = dive.random_plan(chance)
+                clip.write(folder, seed, plan, shots.Shot(camera, "random"), thorough=False, **told)
                 return
             except dive.DiveError:  # this body cannot make it: another dive
                 continue

@@ -5,6 +5,9 @@ rest of the dive stays in its plane. So a twist is solved when the two component
 axis vanish after the second turn of the arms; its time and its size do that, while the size of the first turn decides
 how fast the body twists (M. R. Yeadon, "The biomechanics of twisting somersaults", J. Sports Sciences 11, 1993).
 
+Arms that go the short way through the side are looked at first. Where that leaves tilt (half a twist, which is slow, or
+more than two in a few somersaults), arms that go in front, which tilts more, are looked at next.
+
 A quick body of the same lengths is used to look at thousands of throws and to improve the best; what it finds is then
 corrected on the body itself, over the whole flight.
 """
@@ -62,19 +65,31 @@ def wanted_turn(plan: Plan, start: Array) -> float:
     return sign * (np.pi * plan.code.half_somersaults - plan.short_rad) - lean
 
 
-def solved(attempt: Attempt) -> tuple[float, Throw]:
-    """Angular momentum and throw that bring the diver into the water as planned. Raises DiveError if none does."""
+def solved(attempt: Attempt, thorough: bool = True) -> tuple[float, Throw]:
+    """Angular momentum and throw that bring the diver into the water as planned; arms go in front only if `thorough`.
+    Raises DiveError if none does.
+    """
     plan = attempt.plan
     turn = wanted_turn(plan, attempt.off.turn)
     if not plan.code.half_twists:
         return _planar(attempt, turn, exact=True), Throw()
-    starts = _starts(attempt, turn, _planar(attempt, turn, exact=False))
+    momentum = _planar(attempt, turn, exact=False)
+    for way in [attempt] if attempt.front or not thorough else [attempt, attempt.in_front()]:
+        found = _thrown(way, turn, momentum)
+        if found is not None:
+            return found
+    raise _refuse(plan, "found no throw of the arms that makes this twist in the time")
+
+
+def _thrown(attempt: Attempt, turn: float, momentum: float) -> tuple[float, Throw] | None:
+    """Angular momentum and throw of a twist, if one is found; `momentum` would turn the body without a twist."""
+    starts = _starts(attempt, turn, momentum)
     better = (guess for k in range(0, len(starts), GROUP) for guess in _improved(attempt, turn, starts[k : k + GROUP]))
     for guess in islice(better, CORRECTED):
         found = _corrected(attempt, turn, guess)
         if found is not None:
-            return float(found[0]), Throw(*found[1:].tolist())
-    raise _refuse(plan, "found no throw of the arms that makes this twist in the time")
+            return float(found[0]), attempt.throw(*found[1:].tolist())
+    return None
 
 
 def _refuse(plan: Plan, why: str) -> DiveError:
@@ -125,15 +140,16 @@ def _starts(attempt: Attempt, turn: float, momentum: float) -> Array:
     count = int(np.ceil(whole / LOOK_STEP_S))
     half_times = np.linspace(0, whole, 2 * count + 1)
     step = half_times[2]
-    angles = np.stack([attempt.angles(momentum, Throw(*first), half_times) for first in FIRST], 1)
+    angles = np.stack([attempt.angles(momentum, attempt.throw(*first), half_times) for first in FIRST], 1)
     _, inertia, own = attempt.moments(angles, half_times[1], attempt.quick)
     momenta = momentum * np.repeat(FASTER, len(FIRST))
     many = (1, len(FASTER), 1, 1)
     course = courses(np.tile(np.linalg.inv(inertia), many), np.tile(own, many[:3]), momenta, attempt.off.turn[1], step)
     twist = np.abs(twist_of(course))
-    ready = np.array([shape.wrapped_s(Throw(*first)) for first in FIRST * len(FASTER)])
+    ready = np.array([shape.wrapped_s(attempt.throw(*first)) for first in FIRST * len(FASTER)])
     times = half_times[::2, None]
-    able = (twist > wanted - 7) & (twist < wanted + 1) & (times > ready) & (times < shape.latest(plan, whole) * whole)
+    last = shape.latest(plan, whole, attempt.front)
+    able = (twist > wanted - 7) & (twist < wanted + 1) & (times > ready) & (times < last * whole)
     at, which = np.nonzero(able)
     if not len(at):
         return np.zeros((0, 5))
@@ -155,7 +171,7 @@ def _seconds(
     wanted, momenta = np.pi * attempt.plan.code.half_twists, momentum * np.repeat(FASTER, len(FIRST))[which]
     # The poses from the unwrapping on, [T, back], taken at a moment at which nothing else goes on.
     half_after = np.arange(2 * int(np.ceil(WINDOW_S / step)) + 1) * (step / 2)
-    throws = [Throw(0.6, high, 0.4, back) for back in BACK]
+    throws = [attempt.throw(0.6, high, 0.4, back) for back in BACK]
     angles = np.stack([attempt.angles(momentum, throw, 0.4 * whole + half_after) for throw in throws], 1)
     _, inertia, own = attempt.moments(angles, step / 2, attempt.quick)
     inverse = np.linalg.inv(inertia)
@@ -186,7 +202,7 @@ def _rest(attempt: Attempt, momenta: Array, half_times: Array, settled_s: Array)
     side = int(attempt.off.turn[1, 0] * (-1) ** attempt.plan.code.half_twists < 0)
     marks = np.linspace(0.2, 0.95, 6)
     middle = float(np.median(momenta))
-    angles = np.stack([attempt.angles(middle, Throw(0.6, 0.0, float(mark), 0.8), times) for mark in marks], 1)
+    angles = np.stack([attempt.angles(middle, attempt.throw(0.6, 0.0, float(mark), 0.8), times) for mark in marks], 1)
     _, inertia, own = attempt.moments(angles, times[1], attempt.quick)
     done = [level(inertia, own, np.full(len(marks), momentum), times[1])[..., side] for momentum in momenta]
     result = []
@@ -204,7 +220,7 @@ def _misses(attempt: Attempt, turn: float, guesses: Array, step_s: float, whole:
     and length, the half twists too many and the fastest twist in rad/s [B, 5]; across after the second turn or, if
     `whole`, at the entry.
     """
-    throws = [Throw(*guess[1:].tolist()) for guess in guesses]
+    throws = [attempt.throw(*guess[1:].tolist()) for guess in guesses]
     body = spaced(attempt.shape, attempt.quick, step_s / 2) if exact else attempt.quick
     times, course, planar = attempt.courses(guesses[:, 0], throws, step_s, body)
     settled = np.array([throw.until * attempt.flight_s + shape.settled_s(throw) for throw in throws])
@@ -233,10 +249,11 @@ def _slopes(attempt: Attempt, turn: float, guesses: Array, step_s: float, whole:
     return found[:, 0], np.swapaxes(found[:, 1:, :3] - found[:, :1, :3], 1, 2) / 0.01
 
 
-def _limits(plan: Plan, flight_s: float) -> tuple[Array, Array]:
+def _limits(attempt: Attempt) -> tuple[Array, Array]:
+    last = shape.latest(attempt.plan, attempt.flight_s, attempt.front)
     least, most = (
         [-MOST_MOMENTUM, 0.1, 0.0, 0.15, -1.15],
-        [MOST_MOMENTUM, 1.0, 1.0, shape.latest(plan, flight_s) + 0.01, 1.15],
+        [MOST_MOMENTUM, 1.0, 1.0, last + 0.01, 1.15],
     )
     return np.array(least), np.array(most)
 
@@ -258,7 +275,7 @@ def _newton_step(slope: Array, miss: Array, guess: Array, least: Array, most: Ar
 
 def _improved(attempt: Attempt, turn: float, guesses: Array) -> Iterator[Array]:
     """Those of `guesses` [B, 5] from which a damped Gauss-Newton search with the quick body arrives, as they do."""
-    least, most = _limits(attempt.plan, attempt.flight_s)
+    least, most = _limits(attempt)
     shrink = np.array([1.0, 0.4, 0.1])
     for _ in range(10):
         miss, slope = _slopes(attempt, turn, guesses, SEARCH_STEP_S, whole=False)
@@ -294,7 +311,7 @@ def _corrected(attempt: Attempt, turn: float, guess: Array) -> Array | None:
 
 
 def _settled(attempt: Attempt, turn: float, guess: Array, whole: bool, enough: float) -> Array | None:
-    least, most = _limits(attempt.plan, attempt.flight_s)
+    least, most = _limits(attempt)
     slope, share, step, miss = None, 1.0, np.zeros(5), np.full(3, np.inf)
     for _ in range(9):
         found = _misses(attempt, turn, (guess + share * step)[None], FINE_STEP_S, whole, exact=True)[0]

@@ -198,11 +198,11 @@ def truth_map(truth: dive.Dive, cameras: list[Camera], seed: int, shot: Shot = D
     }
 
 
-def _stage(rng: np.random.Generator, seed: int, plan: dive.Plan, shot: Shot) -> _Stage:
+def _stage(rng: np.random.Generator, seed: int, plan: dive.Plan, shot: Shot, thorough: bool = True) -> _Stage:
     model = load(MESH_FINE)
     body = model.athlete(rng)
     plan = dataclasses.replace(plan, female=body.phenotype["gender"])
-    dived = dive.simulate(plan, anny_shape(model, body), FPS)
+    dived = dive.simulate(plan, anny_shape(model, body), FPS, thorough)
     if shot == DEFAULT_SHOT:
         cameras = [side_camera(plan)]
     else:
@@ -212,15 +212,18 @@ def _stage(rng: np.random.Generator, seed: int, plan: dive.Plan, shot: Shot) -> 
     return _Stage(model, body, dived, cameras, Pool(cameras[0], plan.height_m))
 
 
-def write(folder: Path, seed: int, plan: dive.Plan, shot: Shot = DEFAULT_SHOT, **more: Any) -> tuple[Path, Path]:
-    """Render `folder`/dive.mp4 and `folder`/dive.truth.json, with `more` in the latter; returns both paths.
+def write(
+    folder: Path, seed: int, plan: dive.Plan, shot: Shot = DEFAULT_SHOT, thorough: bool = True, **more: Any
+) -> tuple[Path, Path]:
+    """Render `folder`/dive.mp4 and `folder`/dive.truth.json, with `more` in the latter; returns both paths. `thorough`
+    is that of `dive.simulate`.
 
     Raises NoGraphicsError without OpenGL, DiveError when this body cannot make the dive, ShotError when no backdrop
     can hold what the camera sees.
     """
     rng = np.random.default_rng([STREAM, seed])
     shot = shot.drawn(np.random.default_rng([STREAM, seed, 2]))
-    stage = _stage(rng, seed, plan, shot)
+    stage = _stage(rng, seed, plan, shot, thorough)
     side = stage.window_px()
     renderer = Renderer(stage.model, (side, side), samples=4)
     folder.mkdir(parents=True, exist_ok=True)

@@ -74,35 +74,36 @@ class Dive:
 
 
 def random_dive(rng: np.random.Generator, shape: Shape, rate_hz: float = 50.0) -> Dive:
-    """A dive of any group that can be made; attempts that no throw of the arms solves are drawn again."""
+    """A dive of any group that can be made; attempts that no throw of the arms solves soon are drawn again."""
     while True:
         try:
-            return _dived(_attempt(random_plan(rng), shape), rate_hz)
+            return _dived(_attempt(random_plan(rng), shape), rate_hz, thorough=False)
         except DiveError:
             continue
 
 
-def simulate(plan: Plan, shape: Shape, rate_hz: float = 50.0) -> Dive:
-    """The dive of `plan` by a body whose joints follow from angles by `shape`, sampled at `rate_hz`.
+def simulate(plan: Plan, shape: Shape, rate_hz: float = 50.0, thorough: bool = True) -> Dive:
+    """The dive of `plan` by a body whose joints follow from angles by `shape`, sampled at `rate_hz`. Without `thorough`
+    a twist is refused sooner: for plans drawn at random, which can be drawn again.
 
     Raises DiveError when no take-off or throw of the arms makes it; it names a height from which one does.
     """
     attempt = _attempt(plan, shape)
     try:
-        return _dived(attempt, rate_hz)
+        return _dived(attempt, rate_hz, thorough)
     except DiveError as error:
-        raise DiveError(f"{error}; {_elsewhere(plan, attempt.quick)}") from None
+        raise DiveError(f"{error}; {_elsewhere(plan, attempt.quick, thorough)}") from None
 
 
-def _dived(attempt: Attempt, rate_hz: float) -> Dive:
+def _dived(attempt: Attempt, rate_hz: float, thorough: bool) -> Dive:
     """The dive, with a faster run-out where it would pass the board too close."""
-    dived = _once(attempt, rate_hz)
+    dived = _once(attempt, rate_hz, thorough)
     for _ in range(OUTWARD):
         if _safe(dived):
             return dived
         further = replace(attempt.plan, speed_out_m_s=attempt.plan.speed_out_m_s + 0.15)
-        attempt = _attempt(further, attempt.shape)
-        dived = _once(attempt, rate_hz)
+        attempt = _attempt(further, attempt.shape, dived.throw.front)
+        dived = _once(attempt, rate_hz, thorough)
     return dived
 
 
@@ -118,27 +119,27 @@ def _safe(dived: Dive) -> bool:
     return bool(off[:, 9:11].min() >= HEAD_CLEAR_M and off.min() >= BODY_CLEAR_M)
 
 
-def _once(attempt: Attempt, rate_hz: float) -> Dive:
+def _once(attempt: Attempt, rate_hz: float, thorough: bool) -> Dive:
     plan, every = attempt.plan, max(1, round(STEP_HZ / rate_hz))
     step = 1 / (rate_hz * every)
-    momentum, throw = aim.solved(attempt)
+    momentum, throw = aim.solved(attempt, thorough)
     body_shape = spaced(attempt.shape, attempt.quick, step)
     board = contact(plan, body_shape, attempt.body, attempt.off, momentum, step)
     flown = attempt.fly(momentum, throw, step)
     return _joined(plan, attempt.body, board, flown, throw, rate_hz, every)
 
 
-def _attempt(plan: Plan, shape: Shape) -> Attempt:
+def _attempt(plan: Plan, shape: Shape, front: bool = False) -> Attempt:
     body = mass.points(plan.female)
-    return Attempt(plan, shape, body, take_off(plan, shape, body))
+    return Attempt(plan, shape, body, take_off(plan, shape, body), front)
 
 
-def _elsewhere(plan: Plan, shape: Shape) -> str:
+def _elsewhere(plan: Plan, shape: Shape, thorough: bool) -> str:
     """Which greater height would do for this dive, if any."""
     for height in HEIGHTS_M:
         if height > plan.height_m:
             try:
-                aim.solved(_attempt(Plan.of(str(plan.code), height, female=plan.female), shape))
+                aim.solved(_attempt(Plan.of(str(plan.code), height, female=plan.female), shape), thorough)
             except DiveError:
                 continue
             return f"{height:g} m would do"

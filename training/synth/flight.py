@@ -257,10 +257,13 @@ def _spline(knots: Array, values: Array, count: int) -> Array:
 
 
 class Attempt:
-    """A plan with its body at the last instant on the board: flies it for any angular momentum and throw."""
+    """A plan with its body at the last instant on the board: flies it for any angular momentum and throw.
 
-    def __init__(self, plan: Plan, body_shape: Shape, body: mass.Points, off: TakeOff) -> None:
-        self.plan, self.shape, self.body, self.off = plan, body_shape, body, off
+    `front` is that of its throws.
+    """
+
+    def __init__(self, plan: Plan, body_shape: Shape, body: mass.Points, off: TakeOff, front: bool = False) -> None:
+        self.plan, self.shape, self.body, self.off, self.front = plan, body_shape, body, off, front
         self.quick = likeness(body_shape)
         self.centre = body.centre(off.joints)
         self.velocity = np.array([plan.speed_out_m_s, 0.0, plan.speed_up_m_s])
@@ -271,6 +274,14 @@ class Attempt:
         drop = self.centre[2] + plan.height_m - reach
         up = plan.speed_up_m_s
         self.flight_s = float((up + np.sqrt(up * up + 2 * GRAVITY_M_S2 * drop)) / GRAVITY_M_S2)
+
+    def in_front(self) -> Attempt:
+        """The same with arms that go in front of the body."""
+        return Attempt(self.plan, self.shape, self.body, self.off, front=True)
+
+    def throw(self, size: float, high: float, until: float = 2.0, back: float = 0.0) -> shape.Throw:
+        """A throw of this attempt's kind."""
+        return shape.Throw(size, high, until, back, self.front)
 
     def angles(self, momentum: float, throw: shape.Throw, times: Array) -> Array:
         """Angles [T, A] at `times`."""

@@ -2,7 +2,8 @@
 
 A twist is made by arms alone. One arm is lowered through the side while the other comes down in front or stays up: the
 body tilts the other way, and a tilted somersault twists. To end it the arms open wide, which slows the twist, then one
-goes up and the other down, and they come together in front. How far they go decides how much tilt
+goes up and the other down, and they come together in front. How far they go decides how much tilt: most if an arm that
+is lowered comes down in front, for through the side it would tilt the body the wrong way first
 (M. R. Yeadon, "The biomechanics of twisting somersaults", J. Sports Sciences 11, 1993).
 """
 
@@ -38,6 +39,10 @@ THROWN_S: Final = 0.13
 """When the first throw begins: the arms are sideways then."""
 WRAP_S: Final = 0.15
 """Time in which straight arms are wrapped round the chest or stretched again."""
+LIFT_S, OPEN_S = 0.06, 0.07
+"""What wrapping and stretching take longer in front: arms leave the side before they rise, and return to it late."""
+BESIDE_S: Final = 0.1
+"""When arms that are stretched in front begin to return to the side."""
 JOIN_S: Final = 0.2
 """Time in which the arms go where the next pose has them after the second turn."""
 WHEEL_DEG: Final = 78.0
@@ -101,13 +106,15 @@ class Throw(NamedTuple):
 
     `size` of the first turn; how `high` the arms are then, from 0 at the chest to 1 overhead; share of the flight
     `until` the arms unwrap; `back` is the second turn, with sign: as the first where the number of half twists is odd
-    (the body looks the other way then), against it where it is even.
+    (the body looks the other way then), against it where it is even. `front`: between the wheel and the chest the arms
+    go in front of the body, which leaves a tilt that the same way through the side takes back.
     """
 
     size: float = 0.0
     high: float = 0.0
     until: float = 2.0
     back: float = 0.0
+    front: bool = False
 
 
 def _arm(side: str, **angles_deg: float) -> tuple[tuple[int, ...], tuple[float, ...]]:
@@ -144,12 +151,19 @@ class Script:
         """Angles of one arm, degrees."""
         self.moves.append(Move(start_s, end_s, *_arm(side, **angles_deg)))
 
-    def wheel(self, start_s: float, end_s: float, first: str, at: float) -> None:
-        """Straight arms in the frontal plane, the wheel turned to `at`."""
+    def wheel(
+        self, start_s: float, end_s: float, first: str, at: float, beside_s: tuple[float, float] | None = None
+    ) -> None:
+        """Straight arms in the frontal plane, the wheel turned to `at`; `beside_s`: they reach that plane between these
+        times instead.
+        """
         for side, sign in ((first, -1.0), (opposite(first), 1.0)):
-            self.arm(
-                start_s, end_s, side, arm_raise=90 + sign * WHEEL_DEG * at, arm_plane=SIDE_DEG, elbow=0, arm_turn=0
-            )
+            raised = {"arm_raise": 90 + sign * WHEEL_DEG * at, "elbow": 0.0, "arm_turn": 0.0}
+            if beside_s:
+                self.arm(start_s, end_s, side, **raised)
+                self.arm(*beside_s, side, arm_plane=SIDE_DEG)
+            else:
+                self.arm(start_s, end_s, side, arm_plane=SIDE_DEG, **raised)
 
 
 def opposite(side: str) -> str:
@@ -182,9 +196,14 @@ def wheel_s(turn: float) -> float:
     return max(0.1, float(PEAK * np.deg2rad(WHEEL_DEG) * abs(turn) / LIMITS_RAD_S["arm_raise"]))
 
 
+def opened_s(throw: Throw) -> float:
+    """Seconds from the unwrapping of the arms until they are straight and beside the body."""
+    return WRAP_S + (OPEN_S if throw.front else 0.0)
+
+
 def settled_s(throw: Throw) -> float:
     """Seconds from the unwrapping of the arms until both sides of the body are alike again."""
-    return WRAP_S + wheel_s(throw.back)
+    return opened_s(throw) + wheel_s(throw.back)
 
 
 def _twisting(script: Script, throw: Throw) -> None:
@@ -197,14 +216,22 @@ def _twisting(script: Script, throw: Throw) -> None:
     script.wheel(begin, thrown, first, throw.size)
     for side in ("left", "right"):
         kept = {name: low + throw.high * (REACHING_DEG[name] - low) for name, low in WRAPPED_DEG.items()}
-        script.arm(thrown, thrown + WRAP_S, side, **kept)
+        lift = thrown
+        if throw.front:
+            script.arm(thrown, thrown + WRAP_S, side, arm_plane=kept.pop("arm_plane"))
+            lift += LIFT_S
+        script.arm(lift, lift + WRAP_S, side, **kept)
     if throw.until >= 1:
         return
     end = throw.until * whole
     # The second turn ends with both arms sideways.
-    turned = end + WRAP_S + wheel_s(throw.back)
-    script.wheel(end, end + WRAP_S, first, -throw.back)
-    script.wheel(end + WRAP_S, turned, first, 0.0)
+    opened = end + opened_s(throw)
+    turned = opened + wheel_s(throw.back)
+    if throw.front:
+        script.wheel(end, end + WRAP_S, first, -throw.back, beside_s=(end + BESIDE_S, opened))
+    else:
+        script.wheel(end, opened, first, -throw.back)
+    script.wheel(opened, turned, first, 0.0)
     _after_twist(script, throw, turned)
 
 
@@ -224,14 +251,15 @@ def _after_twist(script: Script, throw: Throw, turned: float) -> None:
         script.pose(0.88, 1.0, last)
 
 
-def latest(plan: Plan, flight_s: float) -> float:
+def latest(plan: Plan, flight_s: float, front: bool) -> float:
     """Share of the flight at which the arms unwrap at the latest: time for a pike must be left, or for the entry."""
-    return 1 - ((0.72 if bends(plan.code) else 0.3) / flight_s)
+    left = (0.8 if front else 0.72) if bends(plan.code) else 0.56 if front else 0.3
+    return 1 - left / flight_s
 
 
 def wrapped_s(throw: Throw) -> float:
     """Seconds from the take-off until the first turn of the wheel is done and the arms are at the chest."""
-    return THROWN_S + wheel_s(throw.size) + WRAP_S
+    return THROWN_S + wheel_s(throw.size) + WRAP_S + (LIFT_S if throw.front else 0.0)
 
 
 def bends(code: DiveCode) -> bool:
