@@ -5,17 +5,20 @@ Every sample depends on (kind, seed, group, place in the group) and the sources 
 
 from __future__ import annotations
 
+import functools
 import itertools
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import cv2
 import numpy as np
+import psutil
 
+from training import workers as processes
+from training.errors import TrainingError
 from training.synth import athletes, crops, wide
 from training.synth.crops import Sample
 from training.synth.shards import write_shard
@@ -36,7 +39,10 @@ class SeedError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """What to render: `kind`, `seed`, how many samples, where, and folders of motion capture, panoramas and cloth."""
+    """What to render: `kind`, `seed`, how many samples, where, and folders of motion capture, panoramas and cloth.
+
+    `per_shard`, a multiple of ten, go into one file.
+    """
 
     kind: Kind
     seed: int
@@ -45,6 +51,7 @@ class Job:
     mocap: Path | None = None
     hdri: Path | None = None
     textures: Path | None = None
+    per_shard: int = PER_SHARD
 
     def __post_init__(self) -> None:
         if self.seed == SHOWCASE_SEED:
@@ -53,7 +60,11 @@ class Job:
     @property
     def shards(self) -> int:
         """Number of shards, the last one possibly short."""
-        return -(-self.count // PER_SHARD)
+        return -(-self.count // self.per_shard)
+
+    def size(self, shard: int) -> int:
+        """Number of samples in shard number `shard`."""
+        return min(self.per_shard, self.count - shard * self.per_shard)
 
     def path(self, shard: int) -> Path:
         """Where shard number `shard` lies."""
@@ -73,31 +84,57 @@ def make_group(kind: Kind, seed: int, group: int, sources: athletes.Sources = at
 
 def samples(job: Job, shard: int) -> Iterator[Sample]:
     """The samples of one shard of `job`."""
-    start, stop = shard * PER_SHARD, min((shard + 1) * PER_SHARD, job.count)
+    start = shard * job.per_shard
+    stop = start + job.size(shard)
     sources = job.sources
     for group in range(start // PER_GROUP, -(-stop // PER_GROUP)):
         yield from make_group(job.kind, job.seed, group, sources)[: stop - group * PER_GROUP]
 
 
-_count: Any = None
-"""The pool's shared counter of finished samples, set in each worker."""
+def run(
+    job: Job,
+    workers: int,
+    progress: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[int, int]:
+    """Render what is missing of `job`; returns (shards kept, shards rendered).
+
+    One worker renders in this process; several are processes of their own, and what one that dies was rendering is
+    rendered again by a fresh one. `progress` is told the number of samples finished, kept ones included; `say` one
+    line for every death. Raises TrainingError when a shard's processes die again and again.
+    """
+    job.out.mkdir(parents=True, exist_ok=True)
+    missing = [shard for shard in range(job.shards) if not job.path(shard).exists()]
+    finished = job.count - sum(job.size(shard) for shard in missing)
+    one_thread()
+    try:
+        _sweep(job, missing)
+        if workers > 1 and missing:
+            _run_workers(job, missing, workers, lambda more: progress(finished + more), say)
+        else:
+            counter = itertools.count(finished + 1)
+            for shard in missing:
+                _render_shard(job, shard, lambda: progress(next(counter)))
+    finally:
+        _sweep(job, missing)
+    return job.shards - len(missing), len(missing)
 
 
-def _start_worker(counter: Any) -> None:
-    global _count
-    _count = counter
-    cv2.setNumThreads(1)
+def one_thread() -> None:
+    """One thread for each process started from now on: the processes are the parallelism."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+
+
+def use_one_thread() -> None:
+    """One thread for this process, which does nothing else."""
     import torch
 
+    cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
 
-def _add_to_counter() -> None:
-    with _count.get_lock():
-        _count.value += 1
-
-
-def _render_shard(job: Job, shard: int, done: Callable[[], None] = _add_to_counter) -> int:
+def _render_shard(job: Job, shard: int, done: Callable[[], None]) -> int:
     def counted() -> Iterator[Sample]:
         for sample in samples(job, shard):
             done()
@@ -106,36 +143,32 @@ def _render_shard(job: Job, shard: int, done: Callable[[], None] = _add_to_count
     return write_shard(job.path(shard), counted())
 
 
-def run(job: Job, workers: int, progress: Callable[[int], None] = lambda _: None) -> tuple[int, int]:
-    """Render what is missing of `job`; returns (shards kept, shards rendered).
-
-    One worker renders in this process, several in processes of their own. `progress` is told the number of samples
-    finished, kept ones included.
-    """
-    missing = [shard for shard in range(job.shards) if not job.path(shard).exists()]
-    finished = sum(min(PER_SHARD, job.count - s * PER_SHARD) for s in range(job.shards) if s not in missing)
-    # One thread a process: the processes are the parallelism.
-    for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    if workers > 1 and len(missing) > 1:
-        _run_pool(job, missing, min(workers, len(missing)), lambda more: progress(finished + more))
-        return job.shards - len(missing), len(missing)
-    counter = itertools.count(finished + 1)
-    for shard in missing:
-        _render_shard(job, shard, lambda: progress(next(counter)))
-    return job.shards - len(missing), len(missing)
+def _render_beside(job: Job, shard: int, done: Callable[[], None]) -> int:
+    use_one_thread()
+    return _render_shard(job, shard, done)
 
 
-def _run_pool(job: Job, missing: list[int], workers: int, progress: Callable[[int], None]) -> None:
-    context = multiprocessing.get_context("spawn")
-    counter = context.Value("q", 0)
-    with context.Pool(workers, _start_worker, (counter,)) as pool:
-        tasks = [pool.apply_async(_render_shard, (job, shard)) for shard in missing]
-        for task in tasks:
-            while True:
-                try:
-                    task.get(0.5)
-                    break
-                except multiprocessing.TimeoutError:
-                    progress(counter.value)
-    progress(counter.value)
+def _run_workers(
+    job: Job, missing: list[int], workers: int, progress: Callable[[int], None], say: Callable[[str], None]
+) -> None:
+    def again(shard: int, cause: str) -> None:
+        _sweep(job, [shard])
+        say(f"{job.path(shard)}: the process that rendered it died ({cause}); it is rendered again")
+
+    try:
+        processes.share(functools.partial(_render_beside, job), missing, workers, progress, again)
+    except processes.DiedError as error:
+        raise TrainingError(
+            f"{job.path(error.number)}: {processes.ATTEMPTS} processes died that rendered it, the last by "
+            f"{error.cause}; finished shards are kept: free memory or type fewer --workers, then the same again, "
+            f"or choose another --seed"
+        ) from None
+
+
+def _sweep(job: Job, shards: list[int]) -> None:
+    """Remove what processes that are gone left of `shards`; those of another run may still be at work."""
+    for shard in shards:
+        for part in job.out.glob(f"{job.path(shard).stem}.*.part"):
+            pid = part.suffixes[-2].removeprefix(".")
+            if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+                part.unlink(missing_ok=True)

@@ -1,13 +1,17 @@
 """Crops, scenes and shards: labels agree with pictures, same seed same bytes, runs resume."""
 
 import dataclasses
+import multiprocessing
+import os
+import signal
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from training.synth import crops as crops_of
-from training.synth import generate, render, shards, wide
+from training.synth import generate, motion, render, shards, wide
 from training.synth.look import random_lighting, random_look
 
 
@@ -108,23 +112,50 @@ def test_layer_shows_the_body_where_its_joints_are(renderer, model, athlete):
     assert np.mean((layer.rgba[..., 3] > 127) != layer.mask) < 0.01
 
 
-def test_shards_resume_and_agree(tmp_path, renderer, monkeypatch):
-    monkeypatch.setattr(generate, "PER_SHARD", 10)
-    job = generate.Job("crops", 3, 15, tmp_path / "whole")
+def test_shards_resume_and_agree(tmp_path, renderer):
+    job = generate.Job("crops", 3, 15, tmp_path / "whole", per_shard=10)
     told = []
     assert generate.run(job, 1, told.append) == (0, 2)
     assert told == list(range(1, 16))
     whole = [job.path(shard).read_bytes() for shard in range(2)]
     assert len(list(shards.read_shard(job.path(1)))) == 5
 
-    parts = generate.Job("crops", 3, 15, tmp_path / "parts")
+    parts = dataclasses.replace(job, out=tmp_path / "parts")
     assert generate.run(dataclasses.replace(parts, count=10), 1) == (0, 1)
     before = parts.path(0).stat().st_mtime_ns
-    parts.path(1).with_suffix(".123.part").write_bytes(b"broken off")
+    gone = psutil.pids()[-1] + 1
+    while psutil.pid_exists(gone):
+        gone += 1
+    left, others = (parts.path(1).with_suffix(f".{pid}.part") for pid in (gone, 1))
+    for path in (left, others):
+        path.write_bytes(b"broken off")
     assert generate.run(parts, 1) == (1, 1)
+    assert (left.exists(), others.exists()) == (False, True)  # process 1 lives and may still be at it
     assert parts.path(0).stat().st_mtime_ns == before
     assert [parts.path(shard).read_bytes() for shard in range(2)] == whole
     assert generate.run(parts, 1) == (2, 0)
+
+
+@pytest.mark.slow
+def test_a_shard_whose_process_is_killed_is_rendered_again(tmp_path, renderer):
+    job = generate.Job("crops", 3, 30, tmp_path / "killed")
+    told, said = [], []
+
+    def progress(done):
+        told.append(done)
+        if not said and done == 1:  # of the first of three groups
+            os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+
+    assert generate.run(job, 2, progress, said.append) == (0, 1)
+    (line,) = said
+    assert "/crops-s3-00000.tar" in line and "died (SIGKILL); it is rendered again" in line and "\n" not in line
+    assert (told[-1], max(told)) == (30, 30)
+    assert told != sorted(told)  # what the dead process had done is not counted
+    assert multiprocessing.active_children() == []
+    undisturbed = dataclasses.replace(job, out=tmp_path / "undisturbed")
+    generate.run(undisturbed, 2)
+    assert job.path(0).read_bytes() == undisturbed.path(0).read_bytes()
+    assert list(job.out.iterdir()) == [job.path(0)]
 
 
 def test_reader_and_split(tmp_path, crops):
