@@ -7,6 +7,7 @@ surfaces outside the body.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ from training.synth.shading import Shell, depth_program, paint_program, shadow_p
 
 Array = npt.NDArray[Any]
 
+NO_RASTER_THREADS: Final = ("LP_NUM_THREADS", "0")
+"""Mesa's software rasteriser draws in the calling thread. A thread of its own, even one, may still have to unlock a
+fence that the calling thread has freed (lp_fence.c of Mesa 22.3), and an allocation dies of that much later."""
 SHADOW_PX: Final = 160
 _WET: Final = 0.3
 """From this wetness on skin glitters."""
@@ -75,6 +79,7 @@ class Renderer:
     def __init__(self, model: BodyModel, size_px: tuple[int, int], samples: int = 4) -> None:
         import moderngl
 
+        os.environ.setdefault(*NO_RASTER_THREADS)
         try:
             self._gl = moderngl.create_context(standalone=True, backend="egl")  # type: ignore[arg-type]
         except Exception as error:

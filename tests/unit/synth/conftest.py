@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
