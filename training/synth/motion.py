@@ -36,6 +36,8 @@ FLIGHTS: Final = (
 """Sequences of key poses a dive goes through."""
 POSITIONS: Final = ("C", "C", "B", "B", "A", "D", None)
 """The letter of each of them; the last one only jumps."""
+KEY_POSE_S: Final = 0.4
+"""Nominal time from one key pose to the next: flights of 0.8 to 1.2 s, as from boards of 1 m and 3 m."""
 _BOARD: Final = ("stand", "crouch", "push")
 LAYOUT: Final = "expected pos17 (F, 17, 3), metres, and, if there is one, ok (F)"
 
@@ -95,25 +97,28 @@ def _good_frames(file: Path) -> Array:
 class Moment:
     """Where in a dive a pose is: `phase` board, flight, entry or water, none outside dives; `position` A to D.
 
-    `share` 0-1 of the way from the first key pose to the last, evenly spaced; `events` shares of take_off and entry.
-    Moments are drawn pose by pose, so there is neither a dive number nor a clock.
+    `share` 0-1 of the way from the first key pose to the last, evenly spaced; `events` shares of take_off and entry;
+    `span_s` the nominal time from the first to the last. Moments are drawn pose by pose, turned anyhow: no dive number
+    belongs to them, and no clock but the nominal one.
     """
 
     phase: str = "none"
     position: str | None = None
     share: float | None = None
     events: dict[str, float] = field(default_factory=dict)
+    span_s: float = 0.0
 
     def as_label(self) -> dict[str, Any]:
         """Fields of a sample's label."""
-        share = None if self.share is None else round(self.share, 4)
-        events = {name: round(at, 4) for name, at in self.events.items()}
+        dive = self.share is not None
         return {
             "phase": self.phase,
             "dive_code": None,
             "dive_position": self.position,
-            "dive_share": share,
-            "dive_events": events,
+            "dive_share": round(self.share, 4) if self.share is not None else None,
+            "dive_events": {name: round(at, 4) for name, at in self.events.items()},
+            "t_s": round(self.share * self.span_s, 3) if self.share is not None else None,
+            "events_s": {name: round(at * self.span_s, 3) for name, at in self.events.items()} if dive else None,
         }
 
 
@@ -187,7 +192,7 @@ def _moment_of(number: int, way: float) -> Moment:
     events = {"take_off": (poses.index("push") + 0.5) / last}
     if poses[-1] == "entry":
         events["entry"] = (last - 0.5) / last
-    return Moment(phase, POSITIONS[number], way / last, events)
+    return Moment(phase, POSITIONS[number], way / last, events, last * KEY_POSE_S)
 
 
 def _flight_turn(rng: np.random.Generator) -> Array:

@@ -15,6 +15,7 @@ from training.synth.backgrounds import Canvas
 from training.synth.camera import Camera
 from training.synth.crops import POSES, VIEWS, Sample
 from training.synth.lighting import random_lighting
+from training.synth.motion import NO_DIVE
 from training.synth.poolside import Poolside
 from training.synth.render import Layer, mask_box
 
@@ -98,6 +99,7 @@ def _with_subject(
         "principal_px": athletes.rounded(camera.matrix_px[:2, 2], 2),
         "source": posed.source,
     }
+    label |= posed.moment.as_label()
     return image, label | athletes.seen(taken.layer, camera, joints_m, covered), taken.layer
 
 
@@ -125,7 +127,7 @@ def make(rng: np.random.Generator, seed: int, group: int, sources: Sources) -> l
         else:
             image, label, layer = _with_subject(rng, place, everyone[number // VIEWS], sources, others)
             others.append(layer)
-        label = label or {"present": 0, "box": None, "box_px": None, "source": "none"}
+        label = label or {"present": 0, "box": None, "box_px": None, "source": "none"} | NO_DIVE.as_label()
         picture = crops.jpg(rng, lens.sent(rng, lens.taken(rng, image)))
         samples.append((f"s{seed}-g{group:06d}-{number:02d}", picture, label | {"seed": seed}))
     return samples

@@ -49,17 +49,40 @@ def test_most_joints_are_visible(crops):
     assert 0.5 < seen.mean() < 0.99
 
 
+MOMENT = ("phase", "dive_code", "dive_position", "dive_share", "dive_events", "t_s", "events_s")
+NO_MOMENT = ["none", None, None, None, {}, None, None]
+
+
 def test_crops_say_where_in_a_dive_they_are(crops):
     for _, _, label in crops:
-        moment = [label[name] for name in ("phase", "dive_code", "dive_position", "dive_share", "dive_events")]
+        moment = [label[name] for name in MOMENT]
         if label["source"] == "dive":
             assert label["phase"] in ("board", "flight", "entry") and 0 <= label["dive_share"] <= 1
             assert label["dive_position"] in ("A", "B", "C", "D", None)
             assert (label["phase"] == "board") == (label["dive_share"] < label["dive_events"]["take_off"])
             assert (label["phase"] == "entry") == (label["dive_share"] >= label["dive_events"].get("entry", 2))
+            assert label["events_s"].keys() == label["dive_events"].keys()
+            assert (label["phase"] == "board") == (label["t_s"] < label["events_s"]["take_off"])
+            assert (label["phase"] == "entry") == (label["t_s"] >= label["events_s"].get("entry", 9))
         else:
-            assert moment == ["none", None, None, None, {}]
+            assert moment == NO_MOMENT
     assert {label["source"] for *_, label in crops} == {"dive", "random"}
+
+
+def test_scenes_say_it_of_their_subject(scenes):
+    for _, _, label in scenes:
+        of_a_dive = label["source"] == "dive"
+        assert ([label[name] for name in MOMENT] != NO_MOMENT) == of_a_dive
+        assert (label["t_s"] is not None) == of_a_dive
+    assert {"dive", "none"} <= {label["source"] for *_, label in scenes}
+
+
+@pytest.mark.parametrize("number", range(len(motion.FLIGHTS)))
+def test_flights_last_as_long_as_real_ones(number):
+    label = motion._moment_of(number, 0.6).as_label()
+    assert label["t_s"] == pytest.approx(0.6 * motion.KEY_POSE_S, abs=1e-3)
+    if "entry" in label["events_s"]:
+        assert 0.7 < label["events_s"]["entry"] - label["events_s"]["take_off"] < 1.8
 
 
 def test_pictures_decode_to_their_size(crops, scenes):
