@@ -13,7 +13,6 @@ import pytest
 
 from pipeline.cli import main
 from tests.media import film
-from tests.posecast import posecast
 
 torch = pytest.importorskip("torch", reason="torch is not installed (posecast[train])")
 
@@ -324,14 +323,21 @@ def test_weights_that_cannot_be_written_are_one_line(refused, blocked):
 # posecast synth
 
 
-@pytest.mark.slow
-def test_a_dive_that_cannot_be_written_is_one_line_without_warps(blocked):
-    pytest.importorskip("anny", reason="anny is not installed (posecast[train])")
-    done = posecast("synth", "dive", "--out", blocked)
-    if "OpenGL" in done.stderr:
-        pytest.skip("no OpenGL on this machine")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert str(blocked) in done.stderr
+def test_a_dive_that_cannot_be_written_is_told_before_it_is_dived(refused, blocked):
+    said = refused("synth", "dive", "--out", blocked)
+    assert f"{blocked}: cannot be written (Not a directory); choose another --out" in said
+
+
+@pytest.mark.parametrize("verb", ["crops", "scenes"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_shards_that_cannot_be_written_are_one_line(refused, blocked, verb, workers):
+    said = refused("synth", verb, "--out", blocked, "--count", 10, "--workers", workers)
+    assert f"{blocked}: cannot be written (Not a directory); choose another --out" in said
+
+
+def test_a_preview_that_cannot_be_written_is_told_before_it_is_drawn(refused, blocked):
+    said = refused("synth", "preview", "--out", blocked / "sheet.png")
+    assert f"{blocked / 'sheet.png'}: cannot be written (Not a directory); choose another --out" in said
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a"])

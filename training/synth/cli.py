@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from training.errors import TrainingError, unwritable
+
 if TYPE_CHECKING:
+    from training.synth.athletes import Sources
     from training.synth.generate import Job, Kind
 
 app = typer.Typer(
@@ -43,8 +47,25 @@ def _fail(error: Exception) -> typer.Exit:
     return typer.Exit(2)
 
 
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)  # looked up anew: a progress bar puts itself in the way of sys.stderr
+
+
+def _sources(mocap: Path | None, hdri: Path | None, textures: Path | None) -> Sources:
+    """The sources of these folders: one that cannot be used is told before anything is drawn or any worker starts."""
+    from training.synth import athletes, material, motion, panorama
+
+    try:
+        return athletes.read_sources(mocap, hdri, textures)
+    except (motion.MocapError, panorama.PanoramaError, material.MaterialError) as error:
+        raise _fail(error) from None
+    except OSError as error:
+        place, reason = error.filename or "the sources", error.strerror or error
+        raise _fail(TrainingError(f"{place}: cannot be read ({reason}); give a folder that can")) from None
+
+
 def _shards(job: Job, workers: int) -> None:
-    from training.synth import generate, material, motion, panorama, render
+    from training.synth import generate, render
 
     columns = (
         TextColumn(job.kind),
@@ -53,9 +74,8 @@ def _shards(job: Job, workers: int) -> None:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    bad = motion.MocapError, panorama.PanoramaError, material.MaterialError, render.NoGraphicsError, OSError
+    _sources(job.mocap, job.hdri, job.textures)
     try:
-        _ = job.sources  # a folder that cannot be used is told before any worker starts
         with Progress(*columns) as bar:
             task = bar.add_task(job.kind, total=job.count, rate="")
 
@@ -63,8 +83,10 @@ def _shards(job: Job, workers: int) -> None:
                 speed = bar.tasks[0].speed
                 bar.update(task, completed=done, rate=f"{speed:.0f}/s" if speed else "")
 
-            kept, made = generate.run(job, workers, tell)
-    except bad as error:
+            kept, made = generate.run(job, workers, tell, _say)
+    except OSError as error:
+        raise _fail(unwritable(job.out, error)) from None
+    except (TrainingError, render.NoGraphicsError) as error:
         raise _fail(error) from None
     typer.echo(f"{job.out}: {made} shards rendered, {kept} were there already")
 
@@ -125,12 +147,14 @@ def preview(
     ] = None,
 ) -> None:
     """Draw a contact sheet with joints and boxes: the quick look before a long run."""
-    from training.synth import athletes, material, motion, panorama, render, sheet
+    from training.synth import render, sheet
 
-    bad = motion.MocapError, panorama.PanoramaError, material.MaterialError, render.NoGraphicsError, ValueError, OSError
+    sources = _sources(mocap, hdri, textures)
     try:
-        sheet.write(out, kind, seed, groups, athletes.read_sources(mocap, hdri, textures), beside)
-    except bad as error:
+        sheet.write(out, kind, seed, groups, sources, beside)
+    except OSError as error:
+        raise _fail(unwritable(out, error)) from None
+    except (render.NoGraphicsError, ValueError) as error:
         raise _fail(error) from None
     typer.echo(f"{out}: written")
 
@@ -157,5 +181,7 @@ def dive(
     try:
         for path in clip.write(out, seed, Plan.of(code, height), shots.Shot(camera, stand)):
             typer.echo(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
-    except (DiveError, shots.ShotError, render.NoGraphicsError, OSError) as error:
+    except OSError as error:
+        raise _fail(unwritable(out, error)) from None
+    except (DiveError, shots.ShotError, render.NoGraphicsError) as error:
         raise _fail(error) from None

@@ -223,10 +223,10 @@ def write(
     """
     rng = np.random.default_rng([STREAM, seed])
     shot = shot.drawn(np.random.default_rng([STREAM, seed, 2]))
+    folder.mkdir(parents=True, exist_ok=True)  # before the long work
     stage = _stage(rng, seed, plan, shot, thorough)
     side = stage.window_px()
     renderer = Renderer(stage.model, (side, side), samples=4)
-    folder.mkdir(parents=True, exist_ok=True)
     video, truth = folder / "dive.mp4", folder / "dive.truth.json"
     _encode(video, (image for image, _ in _frames(stage, renderer, rng)))
     told = truth_map(stage.dive, stage.cameras, seed, shot) | more

@@ -74,6 +74,7 @@ def write(out: Path, kind: str, seed: int, groups: int, sources: Sources, beside
         raise ValueError(f"--kind {kind}: unknown; choose crops or scenes")
     if not cv2.haveImageWriter(str(out)):
         raise ValueError(f"{out}: not the name of a picture; use one ending in .png or .jpg")
+    out.parent.mkdir(parents=True, exist_ok=True)  # before the long work
     rows = []
     bare: dict[str, Any] = {"box": None, "visible": []}
     photographs = real(beside, groups * generate.PER_GROUP) if beside is not None else []
@@ -86,6 +87,5 @@ def write(out: Path, kind: str, seed: int, groups: int, sources: Sources, beside
             rows.append(np.concatenate(photographs[first : first + generate.PER_GROUP], 1))
         else:
             rows.append(np.concatenate([drawn(jpg, label) for _, jpg, label in samples], 1))
-    out.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(out), np.concatenate(rows)):
         raise ValueError(f"{out}: cannot be written; choose another place or make room")
