@@ -6,7 +6,6 @@ Every sample depends on (kind, seed, group, place in the group) and the sources 
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -99,9 +98,10 @@ def run(
 ) -> tuple[int, int]:
     """Render what is missing of `job`; returns (shards kept, shards rendered).
 
-    One worker renders in this process; several are processes of their own, and what one that dies was rendering is
-    rendered again by a fresh one. `progress` is told the number of samples finished, kept ones included; `say` one
-    line for every death. Raises TrainingError when a shard's processes die again and again.
+    Workers are processes of their own, a single one too: in this process numpy may already use several threads, whose
+    sums differ in the last digit. What one that dies was rendering is rendered again by a fresh one. `progress` is told
+    the number of samples finished, kept ones included; `say` one line for every death. Raises TrainingError when a
+    shard's processes die again and again.
     """
     job.out.mkdir(parents=True, exist_ok=True)
     missing = [shard for shard in range(job.shards) if not job.path(shard).exists()]
@@ -109,12 +109,8 @@ def run(
     one_thread()
     try:
         _sweep(job, missing)
-        if workers > 1 and missing:
+        if missing:
             _run_workers(job, missing, workers, lambda more: progress(finished + more), say)
-        else:
-            counter = itertools.count(finished + 1)
-            for shard in missing:
-                _render_shard(job, shard, lambda: progress(next(counter)))
     finally:
         _sweep(job, missing)
     return job.shards - len(missing), len(missing)
@@ -135,17 +131,14 @@ def use_one_thread() -> None:
 
 
 def _render_shard(job: Job, shard: int, done: Callable[[], None]) -> int:
+    use_one_thread()
+
     def counted() -> Iterator[Sample]:
         for sample in samples(job, shard):
             done()
             yield sample
 
     return write_shard(job.path(shard), counted())
-
-
-def _render_beside(job: Job, shard: int, done: Callable[[], None]) -> int:
-    use_one_thread()
-    return _render_shard(job, shard, done)
 
 
 def _run_workers(
@@ -156,7 +149,7 @@ def _run_workers(
         say(f"{job.path(shard)}: the process that rendered it died ({cause}); it is rendered again")
 
     try:
-        processes.share(functools.partial(_render_beside, job), missing, workers, progress, again)
+        processes.share(functools.partial(_render_shard, job), missing, workers, progress, again)
     except processes.DiedError as error:
         raise TrainingError(
             f"{job.path(error.number)}: {processes.ATTEMPTS} processes died that rendered it, the last by "

@@ -139,7 +139,7 @@ def test_shards_resume_and_agree(tmp_path, renderer):
     job = generate.Job("crops", 3, 15, tmp_path / "whole", per_shard=10)
     told = []
     assert generate.run(job, 1, told.append) == (0, 2)
-    assert told == list(range(1, 16))
+    assert told == sorted(told) and set(told) == set(range(1, 16))
     whole = [job.path(shard).read_bytes() for shard in range(2)]
     assert len(list(shards.read_shard(job.path(1)))) == 5
 
