@@ -27,8 +27,9 @@ class KalmanSettings:
     height may change, per s: a diver who tucks halves the height of the box in a tenth of a second.
     """
 
-    acceleration: float = 3.0
+    acceleration: float = 10.0
     measurement: float = 0.04
+    folding: float = 0.3
     start_speed: float = 5.0
     size_walk: float = 1.0
     size_measurement: float = 0.08
@@ -84,15 +85,15 @@ class BoxFilter:
 
     def distance2(self, box_img_px: Box) -> float:
         """Squared Mahalanobis distance of a measured box's centre from the prediction."""
-        u, v, _, _ = _centred(box_img_px)
-        return float((u - self.u) ** 2 + (v - self.v) ** 2) / (self._pp + self._measured)
+        u, v, width, height = _centred(box_img_px)
+        return float((u - self.u) ** 2 + (v - self.v) ** 2) / (self._pp + self._noise(width, height))
 
     def update(self, box_img_px: Box) -> bool:
         """Correct by a measured box; False, and nothing changes, when it lies beyond the gate."""
         if self.distance2(box_img_px) > self.settings.gate:
             return False
         u, v, width, height = _centred(box_img_px)
-        total = self._pp + self._measured
+        total = self._pp + self._noise(width, height)
         gain, gain_v = self._pp / total, self._pv / total
         off_u, off_v = u - self.u, v - self.v
         v_u, v_v = self.velocity_px_s
@@ -104,9 +105,10 @@ class BoxFilter:
         self._unmeasured_s = 0.0
         return True
 
-    @property
-    def _measured(self) -> float:
-        return (self.settings.measurement * self._side) ** 2
+    def _noise(self, width: float, height: float) -> float:
+        """Variance of a measured centre: a body that folds or stretches moves its box's centre without moving."""
+        change = max(abs(width - self.width), abs(height - self.height))
+        return (self.settings.measurement * self._side) ** 2 + (self.settings.folding * change) ** 2
 
     def _resize(self, width: float, height: float) -> None:
         """Width and height towards the measured ones, by no more than the limit since the last update."""

@@ -33,13 +33,12 @@ def _starts(length: float, side: float) -> list[float]:
 
 
 class Sweep:
-    """Goes once through the squares of a picture and remembers the likeliest box."""
+    """Goes once through the squares of a picture and remembers what was found."""
 
     def __init__(self, width: int, height: int) -> None:
         self._left = iter(squares(width, height))
         self._next: Box | None = next(self._left, None)
-        self.box: Box | None = None
-        self.presence = 0.0
+        self._found: list[tuple[float, Box]] = []
 
     @property
     def over(self) -> bool:
@@ -56,5 +55,13 @@ class Sweep:
 
     def saw(self, box: Box, presence: float) -> None:
         """Take in what was found in a window."""
-        if presence > self.presence:
-            self.box, self.presence = box, presence
+        self._found.append((presence, box))
+
+    @property
+    def presence(self) -> float:
+        """That of the likeliest box so far."""
+        return max((presence for presence, _ in self._found), default=0.0)
+
+    def likely(self, least: float) -> list[Box]:
+        """Boxes of at least this presence, the likeliest first."""
+        return [box for presence, box in sorted(self._found, reverse=True) if presence >= least]

@@ -36,6 +36,7 @@ FIRST_SQUARES: Final = 6
 LATER_SQUARES: Final = 2
 """Looked at in each frame besides the whole picture while nobody is known: at the start, when encode and decode have
 nothing to do, and in a picture that stays empty, which should not keep a core busy."""
+CLOSER_LOOKS: Final = 3
 SURE: Final = 0.9
 """Presence from which a find in the whole picture is taken up at once; any other has to be the best of a sweep."""
 RECHECK_S: Final = 1.0
@@ -108,9 +109,13 @@ class Tracker:
         return _track_of(frame, self._subject, state, presence, box, crop, picture)
 
     def _acquire(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
-        """Where somebody seems to be, look once more, closer."""
-        box, presence = self._seek(frame, picture)
-        return ("none", presence) if box is None else self._take(frame, picture, box)
+        """Where somebody seems to be, look once more, closer; the likeliest may turn out to be a thing."""
+        likely, presence = self._seek(frame, picture)
+        for box in likely[:CLOSER_LOOKS]:
+            found = self._take(frame, picture, box)
+            if found[0] == "acquired":
+                return found
+        return "none", presence
 
     def _take(self, frame: Frame, picture: Picture, likely: Box) -> tuple[TrackState, float]:
         box, presence = self._look(picture, window_of_box(likely, self._settings.search_factor))
@@ -124,22 +129,22 @@ class Tracker:
         self._suspicions = 0
         return "acquired" if another else "followed", presence
 
-    def _seek(self, frame: Frame, picture: Picture) -> tuple[Box | None, float]:
-        """Somebody who moves, or is beyond doubt in the whole picture, else at the end of a sweep its likeliest."""
+    def _seek(self, frame: Frame, picture: Picture) -> tuple[list[Box], float]:
+        """Somebody who moves, or is beyond doubt in the whole picture, else at the end of a sweep whom it showed."""
         if self._sweep is None or self._sweep.over:
             self._squares = FIRST_SQUARES if self._sweep is None else LATER_SQUARES
             self._sweep = Sweep(frame.width, frame.height)
+        least = self._settings.acquire_presence
         mover = self._mover(frame, picture)
         if mover is not None:
-            return mover, self._settings.acquire_presence
+            return [mover], least
         box, presence = self._whole(frame)
-        if presence >= max(SURE, self._settings.acquire_presence):
-            return box, presence
+        if presence >= max(SURE, least):
+            return [box], presence
         self._sweep.saw(box, presence)
         for window in self._sweep.windows(self._squares):
             self._sweep.saw(*self._look(picture, window))
-        likely = self._sweep.over and self._sweep.presence >= self._settings.acquire_presence
-        return (self._sweep.box if likely else None), self._sweep.presence
+        return (self._sweep.likely(least) if self._sweep.over else []), self._sweep.presence
 
     def _follow(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
         """Predict, look around the prediction, believe what the gate lets through."""
