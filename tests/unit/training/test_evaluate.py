@@ -269,10 +269,10 @@ def test_clips_of_an_older_recipe_are_rendered_again_and_others_kept(tmp_path, m
     for name in ("dive.mp4", "dive.truth.json"):
         (tmp_path / "own" / name).write_text("{}")
     assert len(synth_dives._videos(tmp_path)) == len(synth_dives.SEEDS) + 1 and not rendered
-    (tmp_path / "dive-9102" / "dive.truth.json").write_text(json.dumps({"made_with": "an older recipe"}))
-    (tmp_path / "dive-9103" / "dive.mp4").unlink()
+    (tmp_path / "dive-9202" / "dive.truth.json").write_text(json.dumps({"made_with": "an older recipe"}))
+    (tmp_path / "dive-9203" / "dive.mp4").unlink()
     assert len(synth_dives._videos(tmp_path)) == len(synth_dives.SEEDS) + 1
-    assert rendered == [(9102, "follow"), (9103, "follow")]
+    assert rendered == [(9202, "follow"), (9203, "follow")]
     own = tmp_path / "only"
     (tmp_path / "own").rename(own)
     assert [video.parent for video in synth_dives._videos(own)] == [own]
