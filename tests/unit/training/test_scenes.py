@@ -125,3 +125,33 @@ def test_most_windows_show_the_subject_and_the_others_say_no(data):
         assert (np.abs(row.theta[2:]) + row.theta[:2] < 1.0001).all()
     held_out = scenes.validation_scenes(data.root / "scenes", 50)
     assert len(held_out.picture) == len(held_out.theta) > 0
+
+
+def test_windows_around_things_miss_the_subject_and_have_what_stands_out_in_their_middle(monkeypatch):
+    thing = np.array([0.45, 0.3, 0.75, 0.8])
+    scene = _scene(BOX)
+    scene[_scene(thing) > 0] = 200
+
+    def shows_it() -> float:
+        """Share of windows with the thing's middle in them."""
+        rng = np.random.default_rng(5)
+        drawn = [windows.thing_window(rng, scene, BOX) for _ in range(80)]
+        found = [window for window in drawn if window is not None]
+        assert all(windows.share_seen(window, BOX) <= 0.5 * windows.ABSENT for window in found)
+        low, high = (np.array(found)[:, part] for part in (slice(0, 2), slice(2, 4)))
+        middle = (thing[:2] + thing[2:]) / 2
+        return float(((low < middle) & (middle < high)).all(1).mean())
+
+    looked_for = shows_it()
+    monkeypatch.setattr(windows, "_TRIES", 1)
+    assert looked_for > 1.5 * shows_it()
+    assert windows.thing_window(np.random.default_rng(5), scene, np.array([-1.0, -1.0, 1.0, 1.0])) is None
+
+
+def test_a_furnished_window_is_changed_in_its_middle_alone():
+    rng = np.random.default_rng(6)
+    empty = np.full((128, 128, 3), 90, np.uint8)
+    changed = np.stack([(windows.furnished(rng, empty) != empty).any(-1) for _ in range(40)])
+    assert changed.any((1, 2)).all() and 0.005 < changed.mean() < 0.4
+    assert not changed[:, :4].any() and not changed[:, :, -4:].any()
+    assert (empty == 90).all()
