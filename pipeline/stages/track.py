@@ -46,6 +46,7 @@ ALIVE: Final = 0.25
 SAME_SIZE: Final = 2.5
 """A box so many times as large or small as when it last moved has drifted off what moved."""
 MOST_BLOBS: Final = 4
+"""Of what moves the largest are looked at, one in each frame; water moves everywhere."""
 BLOB_FACTOR: Final = 1.6
 """Side of the window around something that moves: often only a part of a body does."""
 _ELSEWHERE: Final = 0.15
@@ -109,7 +110,12 @@ class Tracker:
         return _track_of(frame, self._subject, state, presence, box, crop, picture)
 
     def _acquire(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
-        """Where somebody seems to be, look once more, closer; the likeliest may turn out to be a thing."""
+        """Where somebody moves or seems to be, look once more, closer; the likeliest may turn out to be a thing."""
+        mover = self._mover(frame, picture)
+        if mover is not None:
+            found = self._take(frame, picture, mover)
+            if found[0] == "acquired":
+                return found
         likely, presence = self._seek(frame, picture)
         for box in likely[:CLOSER_LOOKS]:
             found = self._take(frame, picture, box)
@@ -130,14 +136,11 @@ class Tracker:
         return "acquired" if another else "followed", presence
 
     def _seek(self, frame: Frame, picture: Picture) -> tuple[list[Box], float]:
-        """Somebody who moves, or is beyond doubt in the whole picture, else at the end of a sweep whom it showed."""
+        """Somebody beyond doubt in the whole picture, else, at the end of a sweep, whom it showed, likeliest first."""
         if self._sweep is None or self._sweep.over:
             self._squares = FIRST_SQUARES if self._sweep is None else LATER_SQUARES
             self._sweep = Sweep(frame.width, frame.height)
         least = self._settings.acquire_presence
-        mover = self._mover(frame, picture)
-        if mover is not None:
-            return [mover], least
         box, presence = self._whole(frame)
         if presence >= max(SURE, least):
             return [box], presence
@@ -166,7 +169,7 @@ class Tracker:
         return self._acquire(frame, picture)
 
     def _livelier(self, frame: Frame, picture: Picture) -> Box | None:
-        """Somebody elsewhere who moves, while what is followed never did."""
+        """Somebody elsewhere who moves, while what is followed never did or is not what moved any more."""
         assert self._filter is not None
         here = self._filter.box_img_px
         if self._motion.share(here, frame.width, frame.height) >= ALIVE:

@@ -258,3 +258,28 @@ def test_an_athlete_who_moved_once_may_stand_still_while_others_pass(stand) -> N
         both = Picture(luma.planes, "yuv420p", t_media_ns=round(stand.seq / RATE_HZ * 1e9))
         (track,) = stand.tracker.step(stand.capture.step(both, stand.seq, 0))
         assert track.subject == 1 and middle(track) == pytest.approx((154, 260), abs=8)
+
+
+def test_what_moves_and_is_nobody_does_not_keep_from_searching(stand) -> None:
+    """Rippling water seems somebody at first and nobody when looked at closer; the athlete stands still."""
+
+    class Ripples(Bright):
+        """Sure of the bright square; of the grey one only from afar."""
+
+        def run(self, inputs):
+            found = super().run(inputs)
+            grey = (np.abs(inputs["picture"][0].astype(int).mean(axis=-1) - 110) < 25).mean()
+            if found["presence"].max() < 0.5 and 0.02 < grey < 0.2:
+                return {"theta": np.array([[0.1, 0.1, 0, 0]], np.float32), "presence": np.array([[0.8]], np.float32)}
+            return found
+
+    stand.tracker._session = Ripples(least=400)
+    states = []
+    for step in range(20):
+        made = picture((520, 150), 0.0)
+        made.planes[0][250:330, 40 + 4 * (step % 2) : 120 + 4 * (step % 2)] = 110
+        stand.seq += 1
+        moment = Picture(made.planes, "yuv420p", t_media_ns=round(stand.seq / RATE_HZ * 1e9))
+        (track,) = stand.tracker.step(stand.capture.step(moment, stand.seq, 0))
+        states.append(track.state)
+    assert "acquired" in states and middle(track) == pytest.approx((520, 150), abs=6)
