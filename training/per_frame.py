@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engines.contracts import MLP_DECODER, MODALITY_2D, POSE2D_ENCODER
 from engines.errors import EngineError
 from engines.session import EngineSettings, open_session
+from engines.skeleton import J
 from training.sequences import Windows
 
 Array = NDArray[np.float32]
@@ -35,7 +36,7 @@ class PerFrame:
             embedding = self._encoder.run(inputs)["embedding"]
             modality = np.full(len(embedding), MODALITY_2D, np.int64)
             parts.append(self._decoder.run({"embedding": embedding, "modality": modality, "box": box[rows]})["joints"])
-        return np.concatenate(parts)
+        return np.concatenate(parts) if parts else np.zeros((0, J, 3), np.float32)
 
     def windows(self, windows: Windows) -> Array:
         """Joints (B, T, J, 3) of windows, every frame alone."""

@@ -88,6 +88,7 @@ def ablation(request: Request) -> Result:
         tuple(Figures(f"Suite {name}", rows) for name, rows in tables.items()),
         notes=tuple(notes),
         networks=networks,
+        part="-".join(label.replace(" ", "-") for label, _ in request.compare),
     )
 
 

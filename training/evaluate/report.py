@@ -1,5 +1,7 @@
 """docs/accuracy.md: one section a suite between markers, replaced one by one, with the plots beside it."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,7 @@ best rotation, translation and scale of each frame; N-MPJPE, after the best scal
 distance; AUC, mean PCK over 0 to 150 mm; MPJVE, mean error of velocities; PSS, percentage of poses in the cluster of
 their truth; EPE, mean distance in pixels; ECE, how far the spread of hypotheses is from that of errors, 0 to 1.
 """
+_MARKER: Final = re.compile(r"^<!-- (?:posecast eval|end of) (.+) -->$", re.MULTILINE)
 
 
 def write_report(path: Path, results: list[Result], command: str) -> None:
@@ -28,9 +31,15 @@ def write_report(path: Path, results: list[Result], command: str) -> None:
     for result in results:
         for plot in result.plots:
             draw(plot, _picture(path, plot.name))
-        sections[result.suite] = section(result, command.replace("SUITE", result.suite), path.stem)
-    body = "".join(f"\n{_begin(name)}{sections[name]}{_end(name)}" for name in SUITES if name in sections)
-    write_whole(path, HEAD + body)
+        name = f"{result.suite}: {result.part}" if result.part else result.suite
+        sections[name] = section(result, command.replace("SUITE", result.suite), path.stem)
+    write_whole(path, HEAD + "".join(f"\n{_begin(name)}{sections[name]}{_end(name)}" for name in _ordered(sections)))
+
+
+def _ordered(sections: Iterable[str]) -> list[str]:
+    """Names of sections as the suites stand in their table, parts of one suite by name."""
+    order = list(SUITES)
+    return sorted(sections, key=lambda name: (order.index(name.partition(": ")[0]), name))
 
 
 def section(result: Result, command: str, folder: str) -> str:
@@ -88,10 +97,10 @@ def _sections(path: Path) -> dict[str, str]:
         content, found = path.read_text(encoding="utf-8"), {}
     except (OSError, UnicodeDecodeError):
         raise TrainingError(f"{path}: not a report, or not readable; name another file") from None
-    for name in SUITES:
+    for name in dict.fromkeys(_MARKER.findall(content)):
         begin, end = _begin(name), _end(name)
         if (begin in content) != (end in content):
             raise TrainingError(f"{path}: one of the two markers of {name} is missing; restore the file or delete it")
-        if begin in content:
+        if name.partition(": ")[0] in SUITES:
             found[name] = content.split(begin, 1)[1].split(end, 1)[0]
     return found

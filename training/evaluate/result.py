@@ -77,6 +77,8 @@ class Result:
     networks: dict[str, str] = field(default_factory=dict)
     """First 12 digits of the SHA-256 of every network that was opened."""
     seconds: float = 0.0
+    part: str = ""
+    """Tells the sections of one suite apart, where several may stand in a report."""
 
     def figure(self, table: str, row: str, column: str) -> float:
         """One figure; KeyError where it was not measured."""

@@ -1,6 +1,7 @@
 """What `posecast eval` counts, by hand-computed cases; its report; and the command with the shipped networks."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -134,6 +135,18 @@ def test_the_report_keeps_other_sections_and_refuses_a_broken_file(tmp_path):
     page.write_text(text.replace("<!-- end of lift -->\n", ""))
     with pytest.raises(TrainingError, match="markers of lift"):
         report.write_report(page, [_result()], "x")
+
+
+def test_parts_of_one_suite_stand_side_by_side_and_each_is_replaced_alone(tmp_path):
+    page = tmp_path / "accuracy.md"
+    for part, value in (("off", 10.0), ("on", 20.0), ("off", 30.0)):
+        report.write_report(
+            page, [replace(_result("ablation", value), part=part), _result("track")], "posecast eval SUITE"
+        )
+    text = page.read_text()
+    assert [text.count(f"| posecast | {value} | - |") for value in (10, 20, 30)] == [0, 1, 1]
+    places = [text.index(f"<!-- posecast eval {name} -->") for name in ("track", "ablation: off", "ablation: on")]
+    assert places == sorted(places) and text.count("(`track`)") == 1
 
 
 def test_goals_name_figures_that_suites_have():

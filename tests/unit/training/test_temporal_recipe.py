@@ -153,3 +153,11 @@ def test_eight_windows_are_learned_by_heart(recipe):
         optimiser.step()
     assert first > 0.2
     assert loss.item() < 0.06
+
+
+def test_a_run_of_keypoints_alone_needs_no_poses_of_a_decoder(data):
+    alone = build("temporal", TINY | {"fuse": 0.0, "denoise": 0.0, "decoder": "weights"}, data, seed=1)
+    batch = alone.batch(0, 1.0)
+    assert isinstance(batch, Lift) and len(batch.decoded) == 0
+    assert torch.isfinite(alone.losses(batch, 1.0)["loss"])
+    assert alone.shipped() == {}
