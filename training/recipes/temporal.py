@@ -113,7 +113,8 @@ class Maker:
         fuse, denoise = round(s.fuse * size), round(s.denoise * size)
         deep = self._decoded(rng, Windows(*(x[size - fuse - denoise :] for x in windows)))
         gone = np.zeros(deep.shape[:3], np.float32)
-        gone[fuse:] = [unseen_joints(rng, frames) for _ in range(denoise)]
+        for row in range(fuse, fuse + denoise):
+            gone[row] = unseen_joints(rng, frames)
         after = int(rng.integers(WINDOW - frames + 1)) if rng.random() < s.anywhere else 0
         inside = [i for i, k in enumerate(LOOKAHEADS) if after <= k < after + frames] or [len(LOOKAHEADS) - 1]
         return Lift(
