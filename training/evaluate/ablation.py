@@ -73,8 +73,7 @@ def ablation(request: Request) -> Result:
     for label, folder in request.compare:
         with tempfile.TemporaryDirectory() as scratch:
             filled = assembled(folder, request.weights, Path(scratch))
-            if filled:
-                notes.append(f"{label}: {', '.join(filled)} from the common weights.")
+            notes.append(f"{label}: {trained(folder)}; {', '.join(filled) or 'nothing'} from the common weights.")
             for name in names:
                 # Runs of one folder hold its own encoder of 3D poses, others' would not fit.
                 result = suites.measure(name, replace(request, weights=Path(scratch), compare=(), runs=None))
@@ -88,8 +87,15 @@ def ablation(request: Request) -> Result:
         tuple(Figures(f"Suite {name}", rows) for name, rows in tables.items()),
         notes=tuple(notes),
         networks=networks,
-        part="-".join(label.replace(" ", "-") for label, _ in request.compare),
+        part=", ".join(label for label, _ in request.compare),
     )
+
+
+def trained(folder: Path) -> str:
+    """How far the runs of a folder went, in words."""
+    headers = [checkpoint.read_header(path) for path in sorted(folder.glob(f"*/{checkpoint.LAST}"))]
+    runs = (f"{h['recipe']}, {h['step']:,} steps, {h['samples']:,} samples" for h in headers)
+    return "; ".join(runs) or "networks as they lie in the folder"
 
 
 def key_figures(result: Result) -> Row:

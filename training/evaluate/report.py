@@ -45,7 +45,8 @@ def _ordered(sections: Iterable[str]) -> list[str]:
 def section(result: Result, command: str, folder: str) -> str:
     """One section as Markdown."""
     networks = ", ".join(f"{name} `{digest}`" for name, digest in sorted(result.networks.items()))
-    lines = [f"## {SUITES[result.suite].title} (`{result.suite}`)", ""]
+    part = f": {result.part}" if result.part else ""
+    lines = [f"## {SUITES[result.suite].title}{part} (`{result.suite}`)", ""]
     lines += [
         f"- data: {result.data}; {result.samples} samples",
         f"- networks (SHA-256): {networks or 'none'}",
