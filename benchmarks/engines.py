@@ -18,7 +18,8 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from engines.bench import Timing, time_session  # noqa: E402
 from engines.contracts import ENCODERS, SHIPPED, Contract, encoder  # noqa: E402
 from engines.errors import BackendError, WeightsError  # noqa: E402
-from engines.session import EngineSettings, open_session  # noqa: E402
+from engines.session import open_session  # noqa: E402
+from engines.settings import EngineSettings  # noqa: E402
 from engines.store import find  # noqa: E402
 
 COMBINATIONS = (("openvino", "bf16"), ("openvino", "fp32"), ("onnxruntime", "fp32"))

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engines.session import Array, Session, example_inputs
+from engines.examples import noise
+from engines.session import Array, Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def time_session(
 
     `axes` are the sizes of the free axes, by default one subject and five hypotheses.
     """
-    inputs = example_inputs(session.contract, {"B": 1, "H": 5} if axes is None else axes)
+    inputs = noise(session.contract, {"B": 1, "H": 5} if axes is None else axes)
     first, _ = _call_ms(session, inputs)
     for _ in range(3):
         session.run(inputs)

@@ -41,7 +41,10 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a network takes and gives; `network` is also the stem of its file in `weights/`."""
+    """What is put in and taken out of a network; `network` is also the stem of its file in `weights/`.
+
+    A file may have more outputs than are asked of it.
+    """
 
     network: str
     inputs: tuple[Tensor, ...]
@@ -81,8 +84,8 @@ STN: Final = Contract(
 ENCODERS: Final = ("w18_small_v2", "w32", "w48")
 
 
-def encoder(variant: str) -> Contract:
-    """Contract of the HRNet encoder `variant`, one of `ENCODERS`."""
+def encoder(variant: str, embedding: bool = True) -> Contract:
+    """Contract of the HRNet encoder `variant`, one of `ENCODERS`; who needs no `embedding` gets heat maps alone."""
     if variant not in ENCODERS:
         raise ValueError(f"encoder variant {variant!r} unknown; have {', '.join(ENCODERS)}")
     return Contract(
@@ -95,7 +98,7 @@ def encoder(variant: str) -> Contract:
                 "float32",
                 "probability of the joint's place, sums to one over each map",
             ),
-            _EMBEDDING,
+            *((_EMBEDDING,) if embedding else ()),
         ),
     )
 

@@ -1,12 +1,14 @@
-"""ONNX Runtime on the CPU, in fp32: the fall-back that runs everywhere."""
+"""ONNX Runtime on the CPU, in fp32 or, where such a file is given, int8: the fall-back that runs everywhere."""
 
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from numpy.typing import NDArray
 
-from engines.contracts import Tensor
+from engines.checks import check_model
+from engines.contracts import Contract, Tensor
 from engines.errors import BackendError
 
 Array = NDArray[Any]
@@ -22,21 +24,22 @@ _DTYPES: Final = {
 
 
 class OnnxRunner:
-    """A model in ONNX Runtime."""
+    """A network in ONNX Runtime, for any shapes."""
 
-    def __init__(self, session: Any, device: str) -> None:
+    batch = 1
+    """A batch costs as much as its members one by one."""
+
+    def __init__(self, contract: Contract, session: Any, device: str) -> None:
         self.device = device
-        self.inputs = tuple(_tensor(node) for node in session.get_inputs())
-        self.outputs = tuple(_tensor(node) for node in session.get_outputs())
-        self._names = [tensor.name for tensor in self.outputs]
+        self._names = [tensor.name for tensor in contract.outputs]
         self._session = session
-
-    def prepare(self, shapes: Mapping[str, tuple[int, ...]] | None) -> None:
-        """Nothing to do: the model was compiled when it was loaded, for any shapes."""
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name; ONNX Runtime allocates them anew at each call."""
         return dict(zip(self._names, self._session.run(self._names, dict(inputs)), strict=True))
+
+    def close(self) -> None:
+        """Nothing is held beyond memory."""
 
 
 def _tensor(node: Any) -> Tensor:
@@ -44,15 +47,12 @@ def _tensor(node: Any) -> Tensor:
     return Tensor(node.name, shape, _DTYPES.get(node.type, node.type), "")
 
 
-def loaded(path: Path, precision: str, threads: int, because: str = "") -> OnnxRunner:
-    """The model of `path` on `threads` threads; `because` says in `device` why this back-end was taken.
+def loaded(contract: Contract, path: Path, precision: str, threads: int) -> OnnxRunner:
+    """The network of `path`, a file whose precision is `precision`, on `threads` threads.
 
-    Raises BackendError when ONNX Runtime is missing, cannot read the file, or is asked for another precision.
+    Raises BackendError when ONNX Runtime is missing or cannot read the file, ContractError when that is not the
+    contract's.
     """
-    if precision == "bf16":
-        raise BackendError(
-            "precision bf16 runs on OpenVINO only; `pip install openvino`, or set engines.precision to auto"
-        )
     try:
         import onnxruntime
     except ImportError as error:
@@ -71,8 +71,18 @@ def loaded(path: Path, precision: str, threads: int, because: str = "") -> OnnxR
         raise BackendError(
             f"{path}: ONNX Runtime {onnxruntime.__version__} cannot load it ({_first_line(error)}); export it again"
         ) from error
-    device = f"ONNX Runtime {onnxruntime.__version__}, fp32, {_threads(threads)}"
-    return OnnxRunner(session, f"{device}, {because}" if because else device)
+    inputs, outputs = (tuple(map(_tensor, nodes)) for nodes in (session.get_inputs(), session.get_outputs()))
+    check_model(contract, inputs, outputs, str(path))
+    return OnnxRunner(contract, session, f"ONNX Runtime {onnxruntime.__version__}, {precision}, {_threads(threads)}")
+
+
+def facts() -> dict[str, str]:
+    """All that a verdict on ONNX Runtime depends on beside the file. Raises BackendError when it is missing."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BackendError(f"ONNX Runtime cannot be imported ({error}); `pip install onnxruntime`") from error
+    return {"library": f"ONNX Runtime {onnxruntime.__version__}", "processor": platform.processor()}
 
 
 def _first_line(error: Exception) -> str:

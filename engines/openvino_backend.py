@@ -1,5 +1,6 @@
-"""OpenVINO on the CPU: the default, in bf16 where the CPU computes it."""
+"""OpenVINO on the CPU: int8 and bf16 where the network's file and the processor have them, else single precision."""
 
+import io
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -8,7 +9,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engines.contracts import Dim, Tensor
+from engines.checks import check_model
+from engines.contracts import Contract, Dim, Tensor
 from engines.errors import BackendError
 
 Array = NDArray[Any]
@@ -16,52 +18,75 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class OpenVinoRunner:
-    """A model in OpenVINO: compiled for the expected shapes, and for any others when they first come."""
+    """A network compiled for the expected shapes, and for any others when they first come."""
 
-    def __init__(self, core: Any, model: Any, config: dict[str, str], device: str, where: str) -> None:
-        self.device = device
-        self.inputs = tuple(_tensor(port) for port in model.inputs)
-        self.outputs = tuple(_tensor(port) for port in model.outputs)
-        self._core, self._model, self._config, self._where = core, model, config, where
+    batch = 1
+    """A batch costs as much as its members one by one."""
+
+    def __init__(self, contract: Contract, path: Path, precision: str, threads: int) -> None:
+        self.device = f"OpenVINO {version()}, {precision}, {threads} thread{'s' if threads > 1 else ''}"
+        self._contract, self._path = contract, path
+        self._config = _config(precision, threads)
         self._expected: dict[str, tuple[int, ...]] = {}
+        self._names: list[str] = []
         self._fixed: Any = None
         self._free: Any = None
 
-    def prepare(self, shapes: Shapes | None) -> None:
-        """Compile for these shapes of the inputs, or for any. Raises BackendError when it cannot be done."""
-        if shapes:
-            self._expected, self._fixed = dict(shapes), self._request(shapes)
-        else:
-            self._of_any_shape()
+    def built(self, shapes: Shapes | None) -> bytes:
+        """The network compiled for these shapes of its inputs, or for any, as `load` takes it.
+
+        Raises BackendError when OpenVINO cannot, ContractError when the file is not the contract's.
+        """
+        engine = io.BytesIO()
+        self._compiled(shapes).export_model(engine)
+        return engine.getvalue()
+
+    def load(self, engine: bytes, shapes: Shapes | None) -> None:
+        """Take over what `built` gave on this machine. Raises BackendError when OpenVINO cannot read it."""
+        try:
+            compiled = process_core().import_model(io.BytesIO(engine), "CPU", self._config)
+        except RuntimeError as error:
+            raise self._refused(error) from error
+        self._expected, self._fixed = dict(shapes or {}), self._request(compiled)
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name. Inputs are read in place where they are contiguous; outputs are copied out."""
         request = self._fixed if self._is_expected(inputs) else self._of_any_shape()
         results = request.infer(dict(inputs), share_inputs=True, share_outputs=False)
-        return {tensor.name: results[place] for place, tensor in enumerate(self.outputs)}
+        return {name: results[place] for place, name in enumerate(self._names)}
+
+    def close(self) -> None:
+        """Nothing is held beyond memory."""
 
     def _is_expected(self, inputs: Mapping[str, Array]) -> bool:
         return self._fixed is not None and all(inputs[name].shape == shape for name, shape in self._expected.items())
 
     def _of_any_shape(self) -> Any:
         if self._free is None:
-            self._free = self._request(None)
+            self._free = self._request(self._compiled(None))
         return self._free
 
-    def _request(self, shapes: Shapes | None) -> Any:
+    def _request(self, compiled: Any) -> Any:
+        self._names = [port.get_any_name() for port in compiled.outputs]
+        return compiled.create_infer_request()
+
+    def _compiled(self, shapes: Shapes | None) -> Any:
+        core = process_core()
         try:
-            model = self._model
+            model = core.read_model(str(self._path))
+            check_model(self._contract, _tensors(model.inputs), _tensors(model.outputs), str(self._path))
+            wanted = {tensor.name for tensor in self._contract.outputs}
+            for result in model.get_results():
+                if not wanted & result.output(0).get_names():
+                    model.remove_result(result)
             if shapes:
-                model = model.clone()
                 model.reshape({name: list(shape) for name, shape in shapes.items()})
-            return self._core.compile_model(model, "CPU", self._config).create_infer_request()
+            return core.compile_model(model, "CPU", self._config)
         except RuntimeError as error:
-            raise _refused(self._where, self.device, error) from error
+            raise self._refused(error) from error
 
-
-def _tensor(port: Any) -> Tensor:
-    shape: tuple[Dim, ...] = tuple(str(dim) if dim.is_dynamic else dim.get_length() for dim in port.get_partial_shape())
-    return Tensor(port.get_any_name(), shape, port.get_element_type().to_dtype().name, "")
+    def _refused(self, error: RuntimeError) -> BackendError:
+        return BackendError(f"{self._path}: {self.device} cannot load it ({_reason(error)}); export it again")
 
 
 def why_missing() -> str | None:
@@ -71,33 +96,6 @@ def why_missing() -> str | None:
     except ImportError as error:
         return f"OpenVINO cannot be imported ({error})"
     return None
-
-
-def loaded(path: Path, precision: str, threads: int) -> OpenVinoRunner:
-    """The model of `path` to run on `threads` threads; `prepare` compiles it.
-
-    Raises BackendError when OpenVINO is missing, cannot read the file, or the CPU lacks the precision.
-    """
-    missing = why_missing()
-    if missing is not None:
-        raise BackendError(f"{missing}; `pip install openvino`, or set engines.backend to onnxruntime")
-    import openvino
-
-    core = process_core()
-    chosen = chosen_precision(core, precision)
-    config = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": "1",
-        "INFERENCE_NUM_THREADS": str(threads),
-        "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[chosen],
-        # Several processes share the cores; pinned threads of two of them would sit on the same one.
-        "ENABLE_CPU_PINNING": "NO",
-    }
-    device = f"OpenVINO {_version(openvino)}, {chosen}, {threads} thread{'s' if threads > 1 else ''}"
-    try:
-        return OpenVinoRunner(core, core.read_model(str(path)), config, device, str(path))
-    except RuntimeError as error:
-        raise _refused(str(path), device, error) from error
 
 
 @cache
@@ -112,23 +110,51 @@ def process_core() -> Any:
     return openvino.Core()
 
 
-def _refused(where: str, device: str, error: RuntimeError) -> BackendError:
-    return BackendError(f"{where}: {device} cannot load it ({_reason(error)}); export it again")
+def computes_bf16() -> bool:
+    """Whether the processor computes in bf16 (AVX-512 BF16, AMX)."""
+    return "BF16" in process_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def chosen_precision(core: Any, asked: str) -> str:
-    """`fp32` or `bf16` for what was asked, by what the CPU can do. Raises BackendError when it cannot."""
-    able = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    if asked == "bf16" and not able:
-        raise BackendError("this CPU does not compute in bf16; set engines.precision to fp32 or auto")
-    if asked == "auto":
-        return "bf16" if able else "fp32"
-    return asked
+def facts(precision: str, threads: int) -> dict[str, str]:
+    """All that a compiled network depends on beside its file and its shapes."""
+    core = process_core()
+    return {
+        "library": f"OpenVINO {core.get_versions('CPU')['CPU'].build_number}",
+        "processor": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
+        "capabilities": " ".join(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
+        **_config(precision, threads),
+    }
 
 
-def _version(openvino: Any) -> str:
+@cache
+def version() -> str:
+    """Version of the library, as people write it."""
+    import openvino
+
     found = re.match(r"\d+\.\d+(\.\d+)?", str(openvino.__version__))
     return found.group() if found else "of unknown version"
+
+
+def _config(precision: str, threads: int) -> dict[str, str]:
+    # What is not in whole numbers in an int8 network computes in bf16 where the processor can.
+    hint = "f32" if precision == "fp32" or not computes_bf16() else "bf16"
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+        "INFERENCE_NUM_THREADS": str(threads),
+        "INFERENCE_PRECISION_HINT": hint,
+        # Several processes share the cores; pinned threads of two of them would sit on the same one.
+        "ENABLE_CPU_PINNING": "NO",
+    }
+
+
+def _tensors(ports: Any) -> tuple[Tensor, ...]:
+    return tuple(_tensor(port) for port in ports)
+
+
+def _tensor(port: Any) -> Tensor:
+    shape: tuple[Dim, ...] = tuple(str(dim) if dim.is_dynamic else dim.get_length() for dim in port.get_partial_shape())
+    return Tensor(port.get_any_name(), shape, port.get_element_type().to_dtype().name, "")
 
 
 def _reason(error: RuntimeError) -> str:

@@ -15,6 +15,9 @@ from engines.errors import WeightsError
 SHIPPED_WEIGHTS: Final = Path(__file__).resolve().parent.parent / "weights"
 """The folder beside the packages, in a checkout and when installed."""
 MANIFEST: Final = "manifest.json"
+EXAMPLES: Final = "examples.npz"
+"""Inputs of every network by which an engine is checked; `engines.examples` reads them."""
+_INT8: Final = ".int8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +40,30 @@ def find(network: str, weights: str | Path = "") -> Path:
     if path.is_file():
         return path
     have = ", ".join(sorted(file.stem for file in folder.glob("*.onnx"))) or "none"
+    how = "posecast quantise" if network.endswith(_INT8) else "posecast export"
     raise WeightsError(
         f"network {network!r}: no file {path} (networks there: {have}); "
-        f"point engines.weights to a folder that has it, or write it with `posecast export`"
+        f"point engines.weights to a folder that has it, or write it with `{how}`"
     )
+
+
+def whole_numbers(network: str) -> str:
+    """Name of the variant of `network` that computes in int8; it lies beside it and has a line of its own in the
+    manifest."""
+    return network + _INT8
+
+
+def has(network: str, weights: str | Path = "") -> bool:
+    """Whether the folder has a file of `network`."""
+    return (folder_of(weights) / f"{network}.onnx").is_file()
+
+
+def digest_of_examples(weights: str | Path = "") -> str:
+    """SHA-256 of the inputs that engines of this folder are checked by, empty where there are none."""
+    for folder in (folder_of(weights), SHIPPED_WEIGHTS):
+        if (folder / EXAMPLES).is_file():
+            return hashlib.sha256((folder / EXAMPLES).read_bytes()).hexdigest()
+    return ""
 
 
 def manifest(weights: str | Path = "") -> dict[str, Entry]:

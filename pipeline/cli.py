@@ -25,6 +25,9 @@ app: Final = typer.Typer(
 console: Final = Console()
 errors: Final = Console(stderr=True, highlight=False)
 
+engines: Final = typer.Typer(help="Build, check, list and remove the engines of this machine.", no_args_is_help=True)
+app.add_typer(engines, name="engines")
+
 ConfigOption = Annotated[
     str, typer.Option("--config", "-c", help="A TOML file, or a shipped one: live, broadcast, replay.")
 ]
@@ -122,6 +125,38 @@ def bench(
     raise typer.Exit(measure(settings.load(settings.shipped(config)), source, json, rounds, console))
 
 
+@engines.command("list")
+def list_engines(config: ConfigOption = "live") -> None:
+    """Show every engine in the cache: for what, how large, and how far it was from single precision."""
+    from pipeline import engine_verbs
+
+    engine_verbs.show(settings.load(settings.shipped(config)), console)
+
+
+@engines.command("build")
+def build_engines(config: ConfigOption = "live") -> None:
+    """Build and check what a configuration needs, so that the next start finds it ready."""
+    from pipeline import engine_verbs
+
+    engine_verbs.build(settings.load(settings.shipped(config)), console)
+
+
+@engines.command("check")
+def check_engines(config: ConfigOption = "live") -> None:
+    """Compare every engine this machine can run with single precision, anew; exit code 2 if a network has none."""
+    from pipeline import engine_verbs
+
+    engine_verbs.check(settings.load(settings.shipped(config)), console)
+
+
+@engines.command("clean")
+def clean_engines(config: ConfigOption = "live") -> None:
+    """Remove every built engine; they are built again when they are needed."""
+    from pipeline import engine_verbs
+
+    engine_verbs.clean(settings.load(settings.shipped(config)), console)
+
+
 def _register(verb: EntryPoint) -> None:
     """A verb whose libraries the live path must not import: it is loaded only when typed."""
 
@@ -145,6 +180,7 @@ _VERBS: Final = {
     "synth": "Make synthetic athletes",
     "train": "Train a network",
     "export": "Export trained networks to ONNX",
+    "quantise": "Write int8 variants of networks",
     "eval": "Measure networks on validation data",
 }
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from engines.settings import DEVICE_PATTERN, Backend, EngineSettings, Precision
 from pipeline.errors import ConfigError
 from pipeline.topology import STAGES
 
@@ -93,12 +94,16 @@ class Camera(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Engines(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What runs the networks."""
 
-    backend: Literal["auto", "openvino", "onnxruntime"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    backend: Backend = "auto"
+    device: Annotated[str, msgspec.Meta(pattern=DEVICE_PATTERN)] = "auto"
+    """auto, cpu, or cuda:0 for the first NVIDIA GPU."""
+    precision: Precision = "auto"
     weights: str = ""
     """Folder of the networks; empty: the ones shipped."""
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Threads of one network; 0: what the cores allow."""
+    cache: str = ""
+    """Folder of built engines; empty: the user's."""
 
 
 class Config(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,6 +188,19 @@ def changed(config: Config, *, endpoint: str, insecure: bool, paced: bool) -> Co
     )
     source = msgspec.structs.replace(config.source, paced=paced or config.source.paced)
     return msgspec.structs.replace(config, publish=publish, source=source)
+
+
+def engine_settings(config: Config, threads: int) -> EngineSettings:
+    """How a network is run, on `threads` threads unless the settings say otherwise."""
+    engines = config.engines
+    return EngineSettings(
+        backend=engines.backend,
+        device=engines.device,
+        precision=engines.precision,
+        weights=engines.weights,
+        threads=engines.threads or threads,
+        cache=engines.cache,
+    )
 
 
 def as_toml(config: Config) -> str:

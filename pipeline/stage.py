@@ -1,13 +1,13 @@
 """What a stage is to the runner, and what a stage is given to build itself from."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from engines.contracts import Contract
-from engines.session import EngineSettings, Session, open_session
-from pipeline.config import Config
+from engines.session import Session, open_session
+from pipeline.config import Config, engine_settings
 from pipeline.messages import Flowing
 from pipeline.ring import Ring
 
@@ -42,16 +42,13 @@ class Host:
     run_dir: Path
     cores: int
 
+    say: Callable[[str], None] = lambda _: None
+    """Hears what takes time while a stage is built."""
+
     def session(self, contract: Contract, threads: int, hypotheses: int = 1) -> Session:
         """An engine for `contract`, one subject at a time; `threads` unless the settings say otherwise."""
-        engines = self.config.engines
-        settings = EngineSettings(
-            backend=engines.backend,
-            precision=engines.precision,
-            weights=engines.weights,
-            threads=engines.threads or min(threads, self.cores),
-        )
-        return open_session(contract, settings, self.cores, axes={"B": 1, "H": hypotheses})
+        asked = engine_settings(self.config, min(threads, self.cores))
+        return open_session(contract, asked, self.cores, axes={"B": 1, "H": hypotheses}, say=self.say)
 
     def ring(self) -> Ring:
         """The ring of pictures, attached as its reader. It exists before the first `Frame` arrives."""

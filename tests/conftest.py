@@ -20,3 +20,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the test data folder {SHARED} (set POSECAST_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _engines_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Engines that tests build, in this process and in those they start, are not the user's."""
+    os.environ["POSECAST_CACHE"] = str(tmp_path_factory.mktemp("engines"))

@@ -1,6 +1,6 @@
-"""The verbs of training: `posecast synth`, `train`, `export`, registered in pyproject as `posecast.commands`.
+"""The verbs of training: `posecast synth`, `train`, `export`, `quantise`, registered as `posecast.commands`.
 
-Each is a `typer.Typer`; the last two hold a single command. `posecast eval` is in `training.evaluate.cli`.
+Each is a `typer.Typer`; the last three hold a single command. `posecast eval` is in `training.evaluate.cli`.
 """
 
 from pathlib import Path
@@ -10,12 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from engines.errors import EngineError
 from training.errors import TrainingError, unwritable
 
 console = Console(stderr=True)
 
 train = typer.Typer(help="Train a network from synthetic athletes and motion capture.", add_completion=False)
 export = typer.Typer(help="Write trained networks to weights/ as ONNX, proven equal.", add_completion=False)
+
+quantise = typer.Typer(help="Write int8 variants of networks, and inputs to check engines by.", add_completion=False)
 
 RunsOption = Annotated[Path, typer.Option(help="Folder of the training runs.")]
 DataOption = Annotated[Path, typer.Option(help="Folder with crops/ and scenes/ from `posecast synth`.")]
@@ -90,6 +93,39 @@ def export_command(
     table = Table("network", "MB", "error torch to onnx", "error fp16 storage", "trained", title=str(out))
     for row in rows:
         table.add_row(row.network, f"{row.size / 1e6:.2f}", f"{row.error:.1e}", f"{row.error_fp16:.1e}", row.trained)
+    Console().print(table)
+
+
+@quantise.command()
+def quantise_command(
+    name: Annotated[str, typer.Argument(help="A network, all that gain by it, or examples.")] = "all",
+    data: DataOption = Path("data"),
+    mocap: MocapOption = Path("data/mocap"),
+    out: Annotated[Path, typer.Option(help="Folder of the networks; the variants are written beside them.")] = Path(
+        "weights"
+    ),
+) -> None:
+    """Write int8 variants of networks, scales found on rendered athletes, and say how far each is from the original.
+
+    `examples` writes the inputs instead that every engine is checked by before it is used.
+    """
+    from training.quantise import quantise_networks, write_examples
+
+    try:
+        if name == "examples":
+            path = write_examples(data, mocap, out)
+            Console().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB", soft_wrap=True)
+            return
+        rows = quantise_networks(name, data, mocap, out)
+    except ImportError as error:
+        raise Refused(f"{error.name} is not installed; pip install 'posecast[train]'") from None
+    except (TrainingError, EngineError) as error:
+        raise Refused(str(error)) from None
+    except OSError as error:
+        raise Refused(str(unwritable(out, error))) from None
+    table = Table("network", "MB", "how far from single precision", title=str(out))
+    for row in rows:
+        table.add_row(row.network, f"{row.size / 1e6:.2f}", "\n".join(str(part) for part in row.verdict.deviations))
     Console().print(table)
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from engines import store
 from engines.contracts import SHIPPED, Contract
 from engines.errors import EngineError
 from engines.openvino_backend import process_core
@@ -76,7 +77,7 @@ class Row:
 def export_networks(name: str, runs: Path, out: Path, untrained: bool) -> list[Row]:
     """Exports network `name`, or all shipped ones; those without a run are skipped unless `untrained`."""
     shipped = [contract.network for contract in SHIPPED]
-    _entries(out)  # one that cannot be gone on with is told before anything is written
+    entries(out)  # one that cannot be gone on with is told before anything is written
     if name != "all" and name not in CONTRACTS:
         raise TrainingError(f"network {name!r} unknown; have {', '.join(CONTRACTS)}")
     rows = []
@@ -163,11 +164,13 @@ def export_one(network: str, run: Path | None, out: Path) -> Row:
     if not error_fp16 < BOUND_FP16:
         raise TrainingError(f"{network}: half-precision weights change it by {error_fp16:.2e} (bound {BOUND_FP16})")
     data = proto.SerializeToString()
-    _write(out / f"{network}.onnx", data)
+    if not store.has(network, out) or (out / f"{network}.onnx").read_bytes() != data:
+        _drop_variant(out, network)
+    write(out / f"{network}.onnx", data)
     trained = f"{header['recipe']} {header['step']} steps" if header else "no (random)"
     row = Row(network, len(data), error, error_fp16, trained)
-    version = _write_manifest(out, network, data, trained)
-    _write(out / f"{network}.md", model_card(contract, header, row.size, error, error_fp16, version).encode())
+    version = write_entry(out, network, network, data, trained)
+    write(out / f"{network}.md", model_card(contract, header, row.size, error, error_fp16, version).encode())
     return row
 
 
@@ -260,31 +263,46 @@ def compare(module: nn.Module, run_it: Any, contract: Contract, seed: int) -> fl
     return worst
 
 
-def _write(path: Path, data: bytes) -> None:
+def write(path: Path, data: bytes) -> None:
+    """Beside, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     temporary.write_bytes(data)
     temporary.replace(path)
 
 
-def _write_manifest(out: Path, network: str, data: bytes, trained: str) -> int:
-    """Writes the line of one network and returns its version, which rises whenever its bytes change."""
-    entries = _entries(out)
+def write_entry(out: Path, name: str, network: str, data: bytes, trained: str) -> int:
+    """Writes the manifest's line of the file `name` of a network and returns its version, which rises whenever its
+    bytes change."""
+    lines = entries(out)
     sha256 = hashlib.sha256(data).hexdigest()
-    before = entries.get(network, {})
+    before = lines.get(name, {})
     version = int(before.get("version", bool(before))) + (before.get("sha256") != sha256)
-    entries[network] = {
+    lines[name] = {
         "version": version,
         "sha256": sha256,
         "bytes": len(data),
         "contract": network,
         "created_from": trained,
     }
-    _write(out / MANIFEST, (json.dumps(dict(sorted(entries.items())), indent=2) + "\n").encode())
+    _write_manifest(out, lines)
     return version
 
 
-def _entries(out: Path) -> dict[str, dict[str, Any]]:
+def _write_manifest(out: Path, lines: dict[str, dict[str, Any]]) -> None:
+    write(out / MANIFEST, (json.dumps(dict(sorted(lines.items())), indent=2) + "\n").encode())
+
+
+def _drop_variant(out: Path, network: str) -> None:
+    """The int8 variant was made of the network that has just been replaced."""
+    name = store.whole_numbers(network)
+    lines = entries(out)
+    if lines.pop(name, None) is not None:
+        _write_manifest(out, lines)
+    (out / f"{name}.onnx").unlink(missing_ok=True)
+
+
+def entries(out: Path) -> dict[str, dict[str, Any]]:
     """What the folder's manifest holds, nothing where there is none."""
     if not (out / MANIFEST).exists():
         return {}

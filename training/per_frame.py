@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from engines.contracts import MLP_DECODER, MODALITY_2D, POSE2D_ENCODER
 from engines.errors import EngineError
-from engines.session import EngineSettings, open_session
+from engines.session import open_session
+from engines.settings import EngineSettings
 from engines.skeleton import J
 from training.sequences import Windows
 

@@ -34,6 +34,10 @@ def eval_command(
     mocap: Annotated[Path | None, typer.Option(help="Folder of motion capture; default DATA/mocap.")] = None,
     weights: Annotated[Path, typer.Option(help="Folder of the networks.")] = Path("weights"),
     encoder: Annotated[Literal["w18_small_v2", "w32", "w48"], typer.Option(help="Which HRNet.")] = "w18_small_v2",
+    precision: Annotated[
+        Literal["fp32", "bf16", "int8"],
+        typer.Option(help="What OpenVINO computes in; int8 where there is a file."),
+    ] = "fp32",
     peers: Annotated[
         Path | None, typer.Option(help="Folder of reference networks; default: `peers` in or beside DATA.")
     ] = None,
@@ -49,8 +53,8 @@ def eval_command(
     """Measure the networks in `weights` and print tables. Example: posecast eval photos --data sport_photos."""
     try:
         request = Request(
-            data, mocap or data / "mocap", weights, encoder, peers or _peers(data), runs, _pairs(compare or []),
-            tuple(suite or ()), split, limit,
+            data, mocap or data / "mocap", weights, encoder, precision, peers or _peers(data), runs,
+            _pairs(compare or []), tuple(suite or ()), split, limit,
         )  # fmt: skip
         _measure(name, request, threads, json, report)
     except TrainingError as error:
@@ -97,6 +101,8 @@ def _command(request: Request) -> str:
         words += ["--mocap", request.mocap.name]
     if request.encoder != "w18_small_v2":
         words += ["--encoder", request.encoder]
+    if request.precision != "fp32":
+        words += ["--precision", request.precision]
     if request.peers is not None:
         words += ["--peers", request.peers.name]
     if request.runs is not None:

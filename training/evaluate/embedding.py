@@ -29,7 +29,7 @@ def embedding(request: Request) -> Result:
     if not shards(folder):
         raise MaterialMissing(f"{folder}: no shards (*.tar); make them with `posecast synth crops --out {folder}`")
     crops = validation_crops(folder, request.at_most(CROPS), CROP_H, CROP_W)
-    networks = Networks(request.weights, request.encoder)
+    networks = Networks(request.weights, request.encoder, request.precision)
     embedded = _pictures_and_keypoints(networks, crops)
     joints, missing = _joints(request, networks, crops)
     if joints is not None:

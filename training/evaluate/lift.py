@@ -41,7 +41,7 @@ class Lifted(NamedTuple):
 
 def lift(request: Request) -> Result:
     """Both decoders on keypoints of held-out poses, or of a file of one's own."""
-    networks = Networks(request.weights, request.encoder)
+    networks = Networks(request.weights, request.encoder, request.precision)
     if request.data.suffix == ".npz":
         return _of_file(request, networks)
     sets, subjects = _sets(request)

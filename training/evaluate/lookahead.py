@@ -29,7 +29,7 @@ COMPARED: Final = {"MPJPE": " mm", "acceleration": " mm/frame2"}
 
 def lookahead(request: Request) -> Result:
     """Error by look-ahead over windows of dives and of motion capture, beside the per-frame lifter."""
-    networks = Networks(request.weights, request.encoder)
+    networks = Networks(request.weights, request.encoder, request.precision)
     frames = WINDOW - 1 + SPAN + FURTHEST
     windows = held_out_windows(request, request.at_most(COUNT), clean=False, frames=frames, ahead=FURTHEST + SPAN // 2)
     tables = tuple(Figures(title(kind), _rows(networks, window)) for kind, window in windows.items())

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import store
+from engines.choice import Candidate
 from engines.codecs import decode_heatmaps
 from engines.contracts import (
     CROP_H,
@@ -20,7 +21,10 @@ from engines.contracts import (
     Contract,
     encoder,
 )
-from engines.session import EngineSettings, Session, open_session
+from engines.errors import BackendError
+from engines.opening import Opening, Refused, Runner
+from engines.session import CheckedSession
+from engines.settings import EngineSettings
 from engines.skeleton import J
 
 Array = NDArray[Any]
@@ -33,21 +37,34 @@ MIDDLE_PX: Final = np.array([(CROP_W - 1) / 2, (CROP_H - 1) / 2])
 
 
 class Networks:
-    """Sessions of one folder of weights."""
+    """Sessions of one folder of weights, in one precision; what has no int8 variant stays in single precision then."""
 
-    def __init__(self, weights: Path, variant: str = "w18_small_v2") -> None:
-        self._weights, self._variant = weights, variant
-        self._open: dict[str, Session] = {}
+    def __init__(self, weights: Path, variant: str = "w18_small_v2", precision: str = "fp32") -> None:
+        self._weights, self._variant, self._precision = weights, variant, precision
+        self._open: dict[str, CheckedSession] = {}
         self.used: dict[str, str] = {}
 
-    def session(self, contract: Contract) -> Session:
-        """The session of a contract. Raises EngineError."""
+    def session(self, contract: Contract) -> CheckedSession:
+        """The session of a contract: measured as it is, whether the live path would take it or not.
+
+        Raises EngineError.
+        """
         name = contract.network
         if name not in self._open:
-            settings = EngineSettings(weights=str(self._weights), precision="fp32")
-            self._open[name] = open_session(contract, settings, cores=_threads())
+            self._open[name] = CheckedSession(contract, self._runner(contract))
             self.used[name] = digest(name, self._weights)
         return self._open[name]
+
+    def _runner(self, contract: Contract) -> Runner:
+        name, precision = contract.network, self._precision
+        if precision == "int8" and not store.has(store.whole_numbers(name), self._weights):
+            precision = "fp32"
+        settings = EngineSettings(weights=str(self._weights), threads=_threads())
+        way = Candidate("openvino", "cpu", precision)
+        try:
+            return Opening(contract, way, settings, {}, lambda _: None).unchecked()
+        except Refused as refusal:
+            raise BackendError(str(refusal)) from refusal
 
     def see(self, crops: Array) -> dict[str, Array]:
         """Of crops (B, 256, 192, 3) uint8: `points_px` (B, J, 2) in the crop, `confidence` (B, J), `embedding`."""

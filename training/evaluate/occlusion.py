@@ -35,7 +35,7 @@ TEMPORAL, PER_FRAME = "temporal, window centred", "per frame"
 
 def occlusion(request: Request) -> Result:
     """MPJPE with joints missing, by the temporal networks and by the per-frame lifter."""
-    networks = Networks(request.weights, request.encoder)
+    networks = Networks(request.weights, request.encoder, request.precision)
     windows = held_out_windows(request, request.at_most(COUNT), clean=True, frames=WINDOW, ahead=CENTRE)
     tables = tuple(Figures(title(kind), _rows(networks, window)) for kind, window in windows.items())
     return Result(

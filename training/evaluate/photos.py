@@ -71,7 +71,7 @@ def photos(request: Request) -> Result:
     folder = _folder(request.data)
     files, joints = _read(folder, request)
     labels = Labels.of(joints)
-    networks = Networks(request.weights, request.encoder)
+    networks = Networks(request.weights, request.encoder, request.precision)
     peers, notes = _peers(request)
     found: dict[str, list[Array]] = {}
     for file, row in zip(track(files, "photos", transient=True), joints, strict=True):

@@ -23,6 +23,7 @@ class Request:
     mocap: Path
     weights: Path
     encoder: str = "w18_small_v2"
+    precision: str = "fp32"
     peers: Path | None = None
     runs: Path | None = None
     """Folder of training runs, for networks that are not shipped."""

@@ -32,7 +32,7 @@ def synth_crops(request: Request) -> Result:
     if not shards(folder):
         raise MaterialMissing(f"{folder}: no shards (*.tar); make them with `posecast synth crops --out {folder}`")
     crops = validation_crops(folder, request.at_most(CROPS), CROP_H, CROP_W)
-    networks = Networks(request.weights, request.encoder)
+    networks = Networks(request.weights, request.encoder, request.precision)
     found = _found(networks, crops)
     metric = crops.metric.numpy() > 0
     truth, centres = crops.joints.numpy()[metric], clusters(request.mocap)

@@ -65,7 +65,7 @@ def synth_dives(request: Request) -> Result:
     """Errors of final poses, of their motion, of keypoints, and of the tracker's box."""
     folder = request.data / "dives"
     videos = _videos(folder)[: request.limit or None]
-    networks = Networks(request.weights, request.encoder)
+    networks = Networks(request.weights, request.encoder, request.precision)
     clips = {}
     for video, poses in zip(videos, _replayed(videos, request), strict=True):
         clips[str(video.relative_to(folder).with_suffix(""))] = _measured(networks, poses, Truth.beside(video))

@@ -30,7 +30,7 @@ def track(request: Request) -> Result:
     if not shards(folder):
         raise MaterialMissing(f"{folder}: no shards (*.tar); make them with `posecast synth scenes --out {folder}`")
     scenes = validation_scenes(folder, request.at_most(2000))
-    networks = Networks(request.weights)
+    networks = Networks(request.weights, precision=request.precision)
     picture = scenes.picture.numpy()
 
     def run(rows: slice) -> tuple[Array, ...]:

@@ -57,7 +57,8 @@ def test_a_graph_that_differs_is_seen(tiny):
 def test_written_files_load_by_the_engines_and_match_their_manifest(tmp_path, tiny, monkeypatch):
     monkeypatch.setattr(export, "build_model", lambda network, header: TinyFrame())
     row = export.export_networks("temporal_frame", tmp_path / "none", tmp_path, untrained=True)[0]
-    from engines.session import EngineSettings, open_session
+    from engines.session import open_session
+    from engines.settings import EngineSettings
 
     session = open_session(TEMPORAL_FRAME, EngineSettings(weights=str(tmp_path), precision="fp32"), 1)
     shapes = {tensor.name: (1, *tensor.shape[1:]) for tensor in TEMPORAL_FRAME.inputs}
@@ -69,11 +70,11 @@ def test_written_files_load_by_the_engines_and_match_their_manifest(tmp_path, ti
 
 
 def test_the_version_rises_only_when_the_bytes_change(tmp_path):
-    versions = [export._write_manifest(tmp_path, "stn", data, "") for data in (b"a", b"a", b"b")]
+    versions = [export.write_entry(tmp_path, "stn", "stn", data, "") for data in (b"a", b"a", b"b")]
     assert versions == [1, 1, 2]
     old = {"stn": {"sha256": "0", "bytes": 1}}  # from before there were versions
     (tmp_path / "manifest.json").write_text(json.dumps(old))
-    assert export._write_manifest(tmp_path, "stn", b"c", "") == 2
+    assert export.write_entry(tmp_path, "stn", "stn", b"c", "") == 2
 
 
 def test_nothing_is_written_when_torch_and_onnx_disagree(tmp_path, monkeypatch):
