@@ -48,17 +48,17 @@ class Symmetric:
         self._set(node, self._stored(name, scale * reach / np.float32(INT8_LEVELS)), zero.shape)
 
     def _constant(self, node: Any) -> bool:
-        """Rewrites a quantised constant; True when it became a float one and the node is to go."""
+        """Rewrites a quantised constant; True when it became a float one, as biases and single numbers have to be."""
         stored = np.asarray(self._onnx.numpy_helper.to_array(self._constants[node.input[0]]))
         scale, zero, info = self._parameters(node, stored.dtype)
+        axis = next((field.i for field in node.attribute if field.name == "axis"), 1)
+        real = (stored.astype(np.float32) - _along(zero, axis, stored.ndim)) * _along(scale, axis, stored.ndim)
+        if info.dtype == np.int32 or stored.size == 1:
+            self._stored(node.output[0], real.astype(np.float32))
+            return True
         if info.dtype == np.int8 and not zero.any():
             self._set(node, node.input[1], scale.shape)
             return False
-        axis = next((field.i for field in node.attribute if field.name == "axis"), 1)
-        real = (stored.astype(np.float32) - _along(zero, axis, stored.ndim)) * _along(scale, axis, stored.ndim)
-        if info.dtype == np.int32:
-            self._stored(node.output[0], real.astype(np.float32))
-            return True
         others = tuple(at for at in range(stored.ndim) if not scale.ndim or at != axis % stored.ndim)
         levels = np.maximum(np.abs(real).max(axis=others), np.finfo(np.float32).tiny) / INT8_LEVELS
         anew = np.rint(real / _along(levels, axis, stored.ndim)).astype(np.int8)
