@@ -1,0 +1,42 @@
+"""TensorRT on NVIDIA GPUs: `why_missing`, `facts` (what an engine depends on), `build` and `loaded`."""
+
+from engines import cuda, tensorrt_build
+from engines.contracts import Contract
+from engines.errors import BackendError
+from engines.sealed import refuse_other, unsealed
+from engines.tensorrt_build import build, facts
+from engines.tensorrt_runner import TensorRtRunner
+
+__all__ = ["TensorRtRunner", "build", "facts", "loaded", "why_missing"]
+
+
+def why_missing() -> str | None:
+    """Why TensorRT cannot run here (library, PyCUDA, driver, GPU), in one line with what to do; None when it can."""
+    missing = tensorrt_build.why_missing() or cuda.why_missing()
+    if missing is not None:
+        return missing
+    try:
+        facts(0)
+    except BackendError as error:
+        return str(error)
+    return None
+
+
+def loaded(
+    engine: bytes, contract: Contract, device: int = 0, precision: str = "fp32", graphs: bool = True
+) -> TensorRtRunner:
+    """An engine that `build` made, on GPU `device`; `precision` is what its graph was made in, for people.
+
+    Without `graphs` every operator is enqueued anew at each call, to compare with. Raises BackendError when the engine
+    is damaged or was built for another GPU or library, when there is no GPU, or not enough memory on it.
+    """
+    header, plan = unsealed(engine, contract.network)
+    missing = tensorrt_build.why_missing() or cuda.why_missing()
+    if missing is not None:
+        raise BackendError(missing)
+    known = facts(device)
+    refuse_other(header, known)
+    trt = tensorrt_build.library(known["compute_capability"])
+    title = "TensorRT" if trt.__name__ == "tensorrt" else "TensorRT for RTX"
+    label = f"{title} {trt.__version__}, {precision}, {known['gpu']}"
+    return TensorRtRunner(trt, plan, contract.network, cuda.Context(device), label, graphs)

@@ -1,0 +1,161 @@
+"""One batch size of a TensorRT engine, opened: execution context, scratch memory, and two slots.
+
+A slot holds one call's inputs and outputs, on the host and on the GPU, and the graph of its work. Inputs arrive on a
+stream of their own, so those of one call are copied while the GPU computes the other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines import cuda, tensorrt_build
+from engines.contracts import Tensor
+from engines.cuda_driver import Graph
+from engines.errors import BackendError
+
+Array = NDArray[Any]
+Shapes = Mapping[str, tuple[int, ...]]
+SLOTS: Final = 2
+
+
+@dataclass(slots=True)
+class Slot:
+    """One call's buffers, by tensor: host arrays, and addresses on the GPU. `rows` are under way, 0 when it is free."""
+
+    host: dict[str, Array]
+    device: dict[str, int]
+    arrived: Any
+    done: Any
+    graph: Graph | None = None
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What all profiles of an engine share; `label` is for people."""
+
+    trt: Any
+    context: cuda.Context
+    engine: Any
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    compute: Any
+    inward: Any
+    label: str
+
+    def refused(self, what: str) -> BackendError:
+        """The error for something that TensorRT declined to do, with what it said."""
+        said = tensorrt_build.logger(self.trt).said() or "no reason given"
+        return BackendError(f"{self.label} {what} ({said}); build the engine again, or free memory of the GPU")
+
+
+class Profile:
+    """A profile of an engine with its buffers. The GPU's context must be current in every call."""
+
+    def __init__(self, loaded: Loaded, place: int, shapes: Shapes, graphs: bool) -> None:
+        """Profile `place`, whose inputs have these shapes. Raises BackendError, with everything freed."""
+        self.plain = "" if graphs else "as was asked"
+        """Why its work is no CUDA graph; empty when it is one."""
+        self.slots: list[Slot] = []
+        self._loaded, self._memory = loaded, cuda.Memory(loaded.context)
+        self._execution: Any = None
+        try:
+            self._open(place, shapes)
+        except BaseException:
+            self.free()
+            raise
+
+    def start(self, slot: Slot, inputs: Mapping[str, Array], rows: int) -> None:
+        """Begin a call in a free slot; `slot.done` happens when its host arrays hold the outputs."""
+        loaded = self._loaded
+        driver = loaded.context.driver
+        for tensor in loaded.inputs:
+            part = slot.host[tensor.name][:rows]
+            np.copyto(part, inputs[tensor.name], casting="no")
+            driver.memcpy_htod_async(slot.device[tensor.name], part, loaded.inward)
+        slot.arrived.record(loaded.inward)
+        loaded.compute.wait_for_event(slot.arrived)
+        if slot.graph is None:
+            self._enqueue(slot)
+        else:
+            slot.graph.launch(loaded.compute.handle)
+        for tensor in loaded.outputs:
+            driver.memcpy_dtoh_async(slot.host[tensor.name][:rows], slot.device[tensor.name], loaded.compute)
+        slot.done.record(loaded.compute)
+        slot.rows = rows
+
+    def free(self) -> None:
+        """Give everything back, the graphs first."""
+        for slot in self.slots:
+            if slot.graph is not None:
+                slot.graph.free()
+        self.slots.clear()
+        self._execution = None
+        self._memory.free()
+
+    def _open(self, place: int, shapes: Shapes) -> None:
+        loaded = self._loaded
+        self._execution = self._context_of(place, shapes)
+        size = self._execution.update_device_memory_size_for_shapes()
+        self._execution.set_device_memory(self._memory.device(size), size)
+        self.slots.extend(self._slot() for _ in range(SLOTS))
+        # Copies on our streams do not wait for the zeros, which are written on the default one.
+        loaded.context.driver.Context.synchronize()
+        for slot in self.slots:
+            # Before it can be recorded, the work has to have run once for these shapes and addresses.
+            self._enqueue(slot)
+            loaded.compute.synchronize()
+            slot.graph = self._recorded(slot)
+
+    def _context_of(self, place: int, shapes: Shapes) -> Any:
+        trt, engine, stream = self._loaded.trt, self._loaded.engine, self._loaded.compute
+        strategy: Any = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
+            config = engine.create_runtime_config()
+            config.set_execution_context_allocation_strategy(strategy)
+            # Kernels are compiled for the profile's one shape before the first call, not beside it.
+            config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+            strategy = config
+        execution = engine.create_execution_context(strategy)
+        if execution is None:
+            raise self._loaded.refused("cannot open the engine")
+        ready = execution.set_optimization_profile_async(place, stream.handle)
+        stream.synchronize()
+        if not (ready and all(execution.set_input_shape(name, shape) for name, shape in shapes.items())):
+            raise self._loaded.refused(f"cannot use profile {place}")
+        return execution
+
+    def _slot(self) -> Slot:
+        host: dict[str, Array] = {}
+        device: dict[str, int] = {}
+        for tensor in (*self._loaded.inputs, *self._loaded.outputs):
+            shape = tuple(self._execution.get_tensor_shape(tensor.name))
+            host[tensor.name] = self._memory.host(shape, tensor.dtype)
+            device[tensor.name] = self._memory.device(host[tensor.name].nbytes)
+        context = self._loaded.context
+        return Slot(host, device, cuda.event(context), cuda.event(context))
+
+    def _recorded(self, slot: Slot) -> Graph | None:
+        """The slot's work as a graph; None, with the reason in `plain`, where it cannot be recorded."""
+        stream = self._loaded.compute.handle
+        if self.plain:
+            return None
+        # Only TensorRT for RTX is to be asked.
+        asked = getattr(self._execution, "is_stream_capturable", None)
+        if asked is not None and not asked(stream):
+            self.plain = "the library cannot record this network"
+            return None
+        try:
+            return Graph(stream, lambda: self._enqueue(slot))
+        except BackendError as error:
+            self.plain = str(error)
+            return None
+
+    def _enqueue(self, slot: Slot) -> None:
+        for name, address in slot.device.items():
+            self._execution.set_tensor_address(name, address)
+        if not self._execution.execute_async_v3(self._loaded.compute.handle):
+            raise self._loaded.refused("cannot run the engine")
