@@ -65,7 +65,7 @@ def observed(joints_crop_px) -> Observation:
         "heatmaps": encode_heatmaps(joints_crop_px)[None],
         "embedding": np.arange(EMBEDDING, dtype=np.float32)[None],
     }
-    (observation,) = Encode(Scripted(encoder("w18_small_v2"), lambda _: answer)).step(track())
+    (observation,) = Encode(Scripted(encoder("w18_small_v2"), lambda _: answer)).step([track()])
     return observation
 
 
@@ -80,10 +80,10 @@ def test_keypoints_are_in_the_pictures_pixels(joints_crop_px) -> None:
 
 def test_nobody_is_not_looked_at() -> None:
     network = Scripted(encoder("w18_small_v2"), lambda _: pytest.fail("asked without a crop"))
-    (observation,) = Encode(network).step(track(seen=False))
+    (observation,) = Encode(network).step([track(seen=False)])
     assert (observation.state, observation.joints_img_px, observation.embedding) == ("none", (), None)
     decoder = Scripted(MLP_DECODER, lambda _: pytest.fail("asked without an embedding"))
-    (hypotheses,) = Decode(decoder, None, 1, 25.0).step(observation)
+    (hypotheses,) = Decode(decoder, None, 1, 25.0).step([observation])
     assert (hypotheses.count, hypotheses.joints_root_m, hypotheses.state) == (0, None, "none")
 
 
@@ -93,7 +93,7 @@ def pose(inputs):
 
 def test_image_embedding_is_decoded_as_such(joints_crop_px) -> None:
     decoder = Scripted(MLP_DECODER, pose)
-    (hypotheses,) = Decode(decoder, None, 5, 25.0).step(observed(joints_crop_px))
+    (hypotheses,) = Decode(decoder, None, 5, 25.0).step([observed(joints_crop_px)])
     assert hypotheses.count == 1
     assert np.frombuffer(hypotheses.joints_root_m, "<f4").tolist() == [0.5] * J * 3
     assert decoder.asked[0]["modality"].tolist() == [MODALITY_IMAGE]
@@ -105,7 +105,7 @@ def test_keypoints_are_embedded_first(joints_crop_px) -> None:
     embedding = np.full((1, EMBEDDING), 2, np.float32)
     keypoint_encoder = Scripted(POSE2D_ENCODER, lambda _: {"embedding": embedding})
     decoder = Scripted(MLP_DECODER, pose)
-    list(Decode(decoder, keypoint_encoder, 5, 25.0).step(observation))
+    list(Decode(decoder, keypoint_encoder, 5, 25.0).step([observation]))
     asked = keypoint_encoder.asked[0]
     assert np.allclose(joints_of_keypoints(asked["keypoints"][0], CROP), observation.joints_img_px, atol=1e-3)
     assert asked["confidence"].shape == (1, J)
@@ -121,6 +121,6 @@ def test_keypoints_are_embedded_first(joints_crop_px) -> None:
 def test_hypotheses_have_the_same_noise_for_a_subject_at_all_times(joints_crop_px) -> None:
     decoder = Scripted(DIFFUSION_DECODER, lambda inputs: {"joints": inputs["noise"].reshape(1, -1, J, 3)})
     stage = Decode(decoder, None, 4, 25.0)
-    first = [next(iter(stage.step(observed(joints_crop_px)))) for _ in range(2)]
+    first = [next(iter(stage.step([observed(joints_crop_px)]))) for _ in range(2)]
     assert first[0].count == 4
     assert first[0].joints_root_m == first[1].joints_root_m

@@ -13,7 +13,6 @@ import pytest
 import zmq
 
 import pipeline.subscribe as module
-from pipeline.config import Config
 from pipeline.errors import EndpointError
 from pipeline.messages import SCHEMA, Event, Hello, PoseFrame, encode
 from pipeline.stages.publish import Publish
@@ -58,7 +57,7 @@ class Publisher(threading.Thread):
         self.finish = threading.Event()
 
     def run(self) -> None:
-        publish = Publish(Config(), version="1.2.3")
+        publish = Publish(["main"], version="1.2.3")
         for _ in range(self._subscriptions):
             assert self._socket.poll(10_000)
             topic, payload = publish.hello(self._socket.recv()[1:].decode())
