@@ -26,7 +26,8 @@ def run_live(config: Config, sources: Sequence[str], seconds: float, console: Co
             open_source(stream.uri, config).close()
     if not console.is_terminal:
         names = f" {', '.join(stream.name for stream in streams)}" if len(streams) > 1 else ""
-        console.print(f"publishing{names} on {config.publish.endpoint}; posecast subscribe {config.publish.endpoint}")
+        address = config.publish.endpoint
+        console.print(f"publishing{names} on {address}; posecast subscribe {address}", soft_wrap=True)
         return _watched(config, streams, seconds, lambda health: None, errors)
     layout = Layout([stream.name for stream in streams], config.processes)
     known: dict[str, Health] = {}

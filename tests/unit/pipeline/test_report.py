@@ -88,3 +88,12 @@ def test_the_files_and_the_next_command_are_named(tmp_path):
     (tmp_path / "overlay.mp4.part").write_text("")
     assert text_of(written_files(tmp_path)).replace("\n", "").endswith(": poses.npz")
     assert ".venv/bin/posecast run rtsp://" in text_of(next_command(".venv/bin/posecast"))
+
+
+def test_the_live_table_of_several_cameras_has_a_row_for_each():
+    layout = Layout(["left", "right"], Config().processes)
+    beat = Health(stream="right", stage="track", pid=1, t_unix_ns=0, state="running", received=77)
+    text = text_of(health_table(layout.nodes, {"track.right": beat}))
+    assert row(text, "track.right").split()[:3] == ["track.right", "running", "77"]
+    assert "waiting" in row(text, "track.left")
+    assert len(text.splitlines()) == 1 + len(layout.nodes)
