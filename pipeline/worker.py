@@ -146,8 +146,9 @@ class Worker:
         return outbox
 
     def _queue(self, node: Node) -> int:
-        """Messages that may wait on the way from or to a node: so many of each stream."""
-        return (LIVE_QUEUE if self._order.config.policy == "live" else REPLAY_QUEUE) * len(node.streams)
+        """Messages that may wait on the way from or to a node: as few as for one stream, or all would be late."""
+        least = LIVE_QUEUE if self._order.config.policy == "live" else REPLAY_QUEUE
+        return max(least, 2 * len(node.streams)) if len(node.streams) > 1 else least
 
 
 def _die_with(supervisor_pid: int) -> None:

@@ -34,8 +34,9 @@ def endpoint() -> str:
 
 
 @pytest.fixture
-def long_film(tmp_path) -> Path:
-    return film(tmp_path / "film.mp4", 64 * 25)
+def lasting(tmp_path) -> Callable[[float], Path]:
+    """Makes a film of so many seconds at 25 frames a second."""
+    return lambda s: film(tmp_path / f"film{s}.mp4", round(25 * s), options={"preset": "ultrafast"})
 
 
 class Heard:
@@ -67,8 +68,8 @@ class Heard:
         return max(after - before for before, after in pairwise(self.at[stream]))
 
 
-def test_a_killed_camera_neither_stops_nor_delays_the_other(endpoint, long_film) -> None:
-    sources = (f"left={long_film}", f"right={long_film}")
+def test_a_killed_camera_neither_stops_nor_delays_the_other(endpoint, lasting) -> None:
+    sources = (f"left={lasting(60)}", f"right={lasting(60)}")
     with running("run", *sources, "--paced", "--endpoint", endpoint) as run:
         heard = Heard(endpoint)
         heard.more(10, "left", "right")
@@ -102,8 +103,8 @@ def test_a_killed_camera_neither_stops_nor_delays_the_other(endpoint, long_film)
     assert left_behind(sorted(every)) == []
 
 
-def test_a_camera_that_keeps_dying_is_given_up_and_the_other_runs_to_its_end(endpoint, tmp_path) -> None:
-    sources = (f"left={film(tmp_path / 'film.mp4', 40 * 25)}", f"right={film(tmp_path / 'film2.mp4', 60 * 25)}")
+def test_a_camera_that_keeps_dying_is_given_up_and_the_other_runs_to_its_end(endpoint, lasting) -> None:
+    sources = (f"left={lasting(30)}", f"right={lasting(60)}")
     with running("run", *sources, "--paced", "--endpoint", endpoint) as run:
         heard = Heard(endpoint)
         heard.more(5, "left", "right")
@@ -121,7 +122,7 @@ def test_a_camera_that_keeps_dying_is_given_up_and_the_other_runs_to_its_end(end
         assert "capture.right" not in stage_pids(run)
         heard.more(5, "left")
         heard.until(lambda: "left" in heard.ended)
-        assert heard.frames["left"][-1] > 950
+        assert heard.frames["left"][-1] > 700
         assert heard.longest_gap_s("left") < LONGEST_GAP_S
         assert run.wait(10) == 3
         lines = (run.stderr.read() if run.stderr else "").splitlines()
@@ -132,10 +133,9 @@ def test_a_camera_that_keeps_dying_is_given_up_and_the_other_runs_to_its_end(end
     assert left_behind(sorted(seen)) == []
 
 
-def test_a_camera_that_is_not_there_does_not_keep_the_other_from_running(endpoint, tmp_path) -> None:
+def test_a_camera_that_is_not_there_does_not_keep_the_other_from_running(endpoint, lasting) -> None:
     gone = f"rtsp://user:secret@127.0.0.1:{rtsp.free_port()}/live"
-    here = film(tmp_path / "film.mp4", 75)
-    with running("run", f"here={here}", f"gone={gone}", "--paced", "--endpoint", endpoint) as run:
+    with running("run", f"here={lasting(3)}", f"gone={gone}", "--paced", "--endpoint", endpoint) as run:
         heard = Heard(endpoint)
         heard.until(lambda: heard.subscription.ended)
         assert sorted(heard.ended) == ["gone", "here"]
@@ -150,15 +150,15 @@ def test_a_camera_that_is_not_there_does_not_keep_the_other_from_running(endpoin
 
 
 @pytest.mark.parametrize("victim", ["decode", "publish"])
-def test_a_shared_stage_that_dies_after_one_stream_ended_still_ends(endpoint, tmp_path, victim) -> None:
-    short, longer = film(tmp_path / "short.mp4", 25), film(tmp_path / "long.mp4", 15 * 25)
-    with running("run", f"short={short}", f"long={longer}", "--paced", "--endpoint", endpoint) as run:
+def test_a_shared_stage_that_dies_after_one_stream_ended_still_ends(endpoint, lasting, victim) -> None:
+    sources = (f"short={lasting(1)}", f"long={lasting(10)}")
+    with running("run", *sources, "--paced", "--endpoint", endpoint) as run:
         heard = Heard(endpoint)
         heard.until(lambda: heard.ended == ["short"])
         os.kill(stage_pids(run)[victim], signal.SIGKILL)
         heard.until(lambda: "long" in heard.ended)
         assert run.wait(15) == 0
-        assert heard.frames["long"][-1] > 340
+        assert heard.frames["long"][-1] > 230
         heard.subscription.close()
     assert left_behind([]) == []
 
