@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from pipeline.topology import Layout, Node
 SUPERVISOR: Final = "supervisor"
 CRASHED: Final = 70
 _PR_SET_PDEATHSIG: Final = 1
+_TURN_S: Final = 0.02
 _SWITCH_S: Final = 0.0002
 """How long a thread may hold the interpreter while another waits: the default of 5 ms delays capture's messages."""
 
@@ -74,6 +76,8 @@ class Worker:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._codes: list[int] = []
         self._ended = False
+        self._building = threading.Lock()
+        self._unbuilt = {node.name for node in self._nodes if node.row.reads is not None}
         self.stop = threading.Event()
 
     def run(self) -> int:
@@ -108,9 +112,19 @@ class Worker:
 
     def _loop(self, node: Node, pulse: Pulse) -> None:
         with contextlib.ExitStack() as stack:
-            inlet, computation = self._inlet(node, stack)
+            inlet, computation = self._built(node, stack)
             outlet = self._outlet(node, stack)
             self._ended = Runner(node, computation, inlet, outlet, pulse, self.stop).run()
+
+    def _built(self, node: Node, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
+        """One after the other, capture last: what stages load is not made to be loaded by several threads at once, and
+        no picture may flow before all are ready for it."""
+        while node.row.reads is None and self._unbuilt and not self.stop.is_set():
+            time.sleep(_TURN_S)
+        with self._building:
+            made = self._inlet(node, stack)
+            self._unbuilt.discard(node.name)
+            return made
 
     def _inlet(self, node: Node, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
         # What is of one stream alone knows the settings under that stream's name.
@@ -148,7 +162,7 @@ class Worker:
     def _queue(self, node: Node) -> int:
         """Messages that may wait on the way from or to a node: as few as for one stream, or all would be late."""
         least = LIVE_QUEUE if self._order.config.policy == "live" else REPLAY_QUEUE
-        return max(least, 2 * len(node.streams)) if len(node.streams) > 1 else least
+        return max(least, 2 * len(node.streams))
 
 
 def _die_with(supervisor_pid: int) -> None:

@@ -16,6 +16,7 @@ from pipeline.stages import encode
 from pipeline.streams import Stream
 from pipeline.subscribe import Subscription
 from pipeline.supervisor import Supervisor, new_run_dir
+from pipeline.topology import STAGES
 from tests.media import HEIGHT, WIDTH, film
 from tests.posecast import SAMPLE, left_behind, require_weights
 
@@ -36,14 +37,17 @@ def beginning(path: Path) -> Path:
     return path
 
 
-def published(streams: list[Stream], endpoint: str, run_dir: Path) -> list[PoseFrame | Event]:
+def published(streams: list[Stream], processes: dict[str, str] | None = None) -> list[PoseFrame | Event]:
     """All that a run of paced files publishes, through the real processes."""
+    run_dir = new_run_dir()
+    endpoint = f"ipc://{run_dir}/poses.sock"
     settings = config.from_mapping(
         {
             "policy": "replay",
             "smooth": {"final": True},
             "source": {"paced": True},
             "publish": {"endpoint": endpoint},
+            "processes": processes or {},
         },
         "test",
     )
@@ -75,9 +79,7 @@ def test_every_frame_of_each_source_comes_out_in_order(tmp_path) -> None:
     require_weights()
     dive = beginning(tmp_path / "dive.mp4")
     other = film(tmp_path / "film.mp4", PICTURES)
-    run_dir = new_run_dir()
-    streams = [Stream("one", str(dive)), Stream("film", str(other)), Stream("two", str(dive))]
-    messages = published(streams, f"ipc://{run_dir}/poses.sock", run_dir)
+    messages = published([Stream("one", str(dive)), Stream("film", str(other)), Stream("two", str(dive))])
     by_stream = {
         name: [m for m in messages if isinstance(m, PoseFrame) and m.stream == name] for name in ("one", "film", "two")
     }
@@ -96,6 +98,19 @@ def test_every_frame_of_each_source_comes_out_in_order(tmp_path) -> None:
     ]
     assert content[0] == content[1], "the same pictures give the same poses, whatever came between them"
     assert left_behind([]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rest", ["eyes", "rest"])
+def test_several_sources_in_few_processes(tmp_path, rest) -> None:
+    """All that computes in one process, or one for each camera and one for the rest."""
+    require_weights()
+    processes = {row.name: "eyes" if row.per == "stream" else rest for row in STAGES} | {"publish": "publish"}
+    films = [film(tmp_path / f"{frames}.mp4", frames) for frames in (15, 30)]
+    messages = published([Stream(path.stem, str(path)) for path in films], processes)
+    for name in ("15", "30"):
+        final = [m.seq for m in messages if isinstance(m, PoseFrame) and m.stream == name and m.revision == "final"]
+        assert final == list(range(int(name)))
 
 
 def crop_of(seed: int, stream: str) -> Track:
