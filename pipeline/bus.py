@@ -3,8 +3,9 @@
 The reader binds and the writer connects, so a writer keeps what it could not yet deliver while a reader restarts.
 """
 
+import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -16,17 +17,22 @@ from pipeline.messages import End, Flowing, Health, Inbound, Public, decode, enc
 LIVE_QUEUE: Final = 16
 REPLAY_QUEUE: Final = 2
 _LINGER_MS: Final = 2_000
+_SILENT_S: Final = 0.5
+"""A stream that has sent nothing for so long is not waited for any more."""
 _TURN_S: Final = 0.1
 """A blocked call returns to its caller this often, so that heartbeats go on and a stop is heard."""
 
 
-def endpoint(run_dir: Path, stage: str) -> str:
-    """Address of a stage's inbox, or of the supervisor's, inside the run's own folder."""
-    return f"ipc://{run_dir / stage}.sock"
+def endpoint(run_dir: Path, node: str) -> str:
+    """Address of a node's inbox, or of the supervisor's, inside the run's own folder."""
+    return f"ipc://{run_dir / node}.sock"
 
 
 class Inbox:
-    """The one queue a stage reads."""
+    """The one queue a stage reads, for all its streams.
+
+    A stream keeps its order and its turn; what comes of it after its `End` is dropped and counted.
+    """
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, *, queue: int, newest: bool) -> None:
         self._socket = context.socket(zmq.PULL)
@@ -34,29 +40,70 @@ class Inbox:
         self._socket.linger = 0
         self._socket.bind(address)
         self._newest = newest
+        self._batch, self._wait_s = 1, 0.0
+        self._waiting: deque[Inbound] = deque()
+        self._heard: dict[str, float] = {}
+        self._ended: set[str] = set()
         self.taken_ns = 0
         self.dropped: Counter[str] = Counter()
 
-    def receive(self, timeout_s: float) -> list[Inbound]:
-        """What has arrived, oldest first; with `newest` all that flows but its newest is dropped and counted."""
-        self._socket.rcvtimeo = int(timeout_s * 1000)
-        try:
-            taken = [self._socket.recv()]
-        except zmq.Again:
-            return []
-        while self._newest:
-            try:
-                taken.append(self._socket.recv(zmq.NOBLOCK))
-            except zmq.Again:
-                break
-        self.taken_ns = time.monotonic_ns()
-        return self._without_superseded([decode(data) for data in taken])
+    def gather(self, batch: int, wait_s: float) -> None:
+        """From now on hand out up to `batch` messages at once, and wait so long for those of other streams."""
+        self._batch, self._wait_s = batch, wait_s
 
-    def _without_superseded(self, messages: list[Inbound]) -> list[Inbound]:
-        flowing = [at for at, message in enumerate(messages) if not isinstance(message, End | Health)]
-        superseded = set(flowing[:-1]) if self._newest else set()
-        self.dropped["superseded"] += len(superseded)
-        return [message for at, message in enumerate(messages) if at not in superseded]
+    def receive(self, timeout_s: float) -> list[Inbound]:
+        """What has arrived, oldest first; with `newest` all of a stream but its newest is dropped and counted.
+
+        The first message waits for others until there are a batch, or one of every stream that is not silent.
+        """
+        if self._waiting:
+            self.taken_ns = time.monotonic_ns()
+        self._take(0.0 if self._waiting else timeout_s)
+        until = time.monotonic() + self._wait_s
+        while self._awaits_others() and (left_s := until - time.monotonic()) > 0:
+            self._take(left_s)
+        return [self._waiting.popleft() for _ in range(min(self._batch, len(self._waiting)))]
+
+    def _take(self, timeout_s: float) -> None:
+        """Wait for a message and take it and those behind it: all where the newest counts, else up to a batch."""
+        self._socket.rcvtimeo = math.ceil(timeout_s * 1000)
+        while self._newest or len(self._waiting) < self._batch:
+            try:
+                data = self._socket.recv()
+            except zmq.Again:
+                return
+            self.taken_ns = time.monotonic_ns()
+            self._socket.rcvtimeo = 0
+            self._put(decode(data))
+
+    def _put(self, message: Inbound) -> None:
+        if isinstance(message, Health):
+            self._waiting.append(message)
+        elif message.stream in self._ended:
+            self.dropped["ended"] += not isinstance(message, End)
+        elif isinstance(message, End):
+            self._ended.add(message.stream)
+            self._heard.pop(message.stream, None)
+            self._waiting.append(message)
+        else:
+            self._heard[message.stream] = time.monotonic()
+            self._append(message)
+
+    def _append(self, message: Flowing) -> None:
+        """Behind the others, or in the place of the one it supersedes: who is slow to be read keeps its turn."""
+        for at, waiting in enumerate(self._waiting if self._newest else ()):
+            if not isinstance(waiting, End | Health) and waiting.stream == message.stream:
+                self._waiting[at] = message
+                self.dropped["superseded"] += 1
+                return
+        self._waiting.append(message)
+
+    def _awaits_others(self) -> bool:
+        if not 0 < len(self._waiting) < self._batch:
+            return False
+        since = time.monotonic() - _SILENT_S
+        here = {message.stream for message in self._waiting}
+        return any(heard > since and stream not in here for stream, heard in self._heard.items())
 
     def close(self) -> None:
         """Close the socket; what was not read is lost."""

@@ -35,8 +35,12 @@ ConfigOption = Annotated[
 
 @app.command()
 def run(
-    source: Annotated[
-        str, typer.Argument(help="rtsp://, http(s)://, a file, a folder of images, usb:0 or /dev/video0.")
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="rtsp://, http(s)://, a file, a folder of images, usb:0 or /dev/video0; NAME=SOURCE names its stream.",
+        ),
     ],
     config: ConfigOption = "live",
     endpoint: Annotated[str, typer.Option(help="Where poses are published; empty: as configured.")] = "",
@@ -44,7 +48,7 @@ def run(
     paced: Annotated[bool, typer.Option("--paced", help="Play a file at its own speed, as a camera would.")] = False,
     seconds: Annotated[float, typer.Option(help="Stop after so many seconds; 0: at the end of the source.")] = 0.0,
 ) -> None:
-    """Watch a camera and publish poses until it ends or Ctrl-C.
+    """Watch one or several cameras and publish poses until they end or Ctrl-C.
 
     See them with [bold]posecast subscribe[/]. Example: posecast run rtsp://192.0.2.7/stream
     """
@@ -52,7 +56,7 @@ def run(
 
     loaded = settings.load(settings.shipped(config))
     chosen = settings.changed(loaded, endpoint=endpoint, insecure=insecure, paced=paced)
-    raise typer.Exit(run_live(chosen, source, seconds, console, errors))
+    raise typer.Exit(run_live(chosen, sources, seconds, console, errors))
 
 
 @app.command()

@@ -85,6 +85,14 @@ class Publish(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     subscriber_queue: Count = 500
 
 
+class Batch(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a stage that serves several streams takes at once, where its network gains from it."""
+
+    size: Annotated[int, msgspec.Meta(ge=1, le=64)] = 8
+    wait_ms: Annotated[float, msgspec.Meta(ge=0, le=100)] = 3.0
+    """How long the first picture waits for those of other streams; a single stream never waits."""
+
+
 class Camera(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The picture's geometry where nothing was calibrated."""
 
@@ -118,6 +126,7 @@ class Config(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     decode: Decode = Decode()
     smooth: Smooth = Smooth()
     publish: Publish = Publish()
+    batch: Batch = Batch()
     camera: Camera = Camera()
     engines: Engines = Engines()
     processes: dict[str, str] = msgspec.field(default_factory=lambda: {row.name: row.process for row in STAGES})

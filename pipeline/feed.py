@@ -4,7 +4,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,8 @@ class Decoded:
 class CaptureComputation:
     """`Capture` as the runner calls it."""
 
+    batch = 1
+
     def __init__(self, capture: Capture, source: Source) -> None:
         self._capture = capture
         self._source = source
@@ -46,11 +48,12 @@ class CaptureComputation:
         again = [f"reconnected {reconnects} times"] if reconnects else []
         return "; ".join([self._source.info.describe(), *again, *self._source.notes])
 
-    def step(self, decoded: Decoded) -> Iterable[Frame]:
-        """The picture goes into the ring, its message on."""
-        return (self._capture.step(decoded.picture, decoded.seq, decoded.t_capture_ns),)
+    def step(self, decoded: Sequence[Decoded]) -> Iterable[Frame]:
+        """The pictures go into the ring, their messages on."""
+        for one in decoded:
+            yield self._capture.step(one.picture, one.seq, one.t_capture_ns)
 
-    def flush(self) -> Iterable[Flowing]:
+    def flush(self, stream: str) -> Iterable[Flowing]:
         """Nothing is held back."""
         return ()
 

@@ -1,7 +1,7 @@
-"""`posecast run`: the pipeline on a source until it ends, with a table of the stages' health."""
+"""`posecast run`: the pipeline on one or several sources until they end, with a table of the stages' health."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,29 +12,38 @@ from pipeline.messages import Health
 from pipeline.report import health_table
 from pipeline.sources import open_source
 from pipeline.stages.publish import check_endpoint
+from pipeline.streams import Stream, named
 from pipeline.supervisor import Outcome, Supervisor
+from pipeline.topology import Layout
 
 
-def run_live(config: Config, uri: str, seconds: float, console: Console, errors: Console) -> int:
-    """Run until the source ends, a signal comes, or `seconds` have passed (0: no limit); the exit code."""
+def run_live(config: Config, sources: Sequence[str], seconds: float, console: Console, errors: Console) -> int:
+    """Run until the sources end, a signal comes, or `seconds` have passed (0: no limit); the exit code."""
+    streams = named(sources, config.stream)
     check_endpoint(config.publish.endpoint, config.publish.insecure)
-    if Path(uri).suffix and "://" not in uri:  # a file: say what is wrong with it before anything is started
-        open_source(uri, config).close()
+    for stream in streams:
+        if Path(stream.uri).suffix and "://" not in stream.uri:  # a file: say what is wrong before anything is started
+            open_source(stream.uri, config).close()
     if not console.is_terminal:
-        console.print(f"publishing on {config.publish.endpoint}; posecast subscribe {config.publish.endpoint}")
-        return _watched(config, uri, seconds, lambda health: None, errors)
+        names = f" {', '.join(stream.name for stream in streams)}" if len(streams) > 1 else ""
+        address = config.publish.endpoint
+        console.print(f"publishing{names} on {address}; posecast subscribe {address}", soft_wrap=True)
+        return _watched(config, streams, seconds, lambda health: None, errors)
+    layout = Layout([stream.name for stream in streams], config.processes)
     known: dict[str, Health] = {}
-    with Live(health_table(known), console=console, refresh_per_second=4) as live:
+    with Live(health_table(layout.nodes, known), console=console, refresh_per_second=4) as live:
 
         def show(health: Health) -> None:
-            known[health.stage] = health
-            live.update(health_table(known))
+            known[layout.node(health.stage, health.stream).name] = health
+            live.update(health_table(layout.nodes, known))
 
-        return _watched(config, uri, seconds, show, errors)
+        return _watched(config, streams, seconds, show, errors)
 
 
-def _watched(config: Config, uri: str, seconds: float, on_health: Callable[[Health], None], errors: Console) -> int:
-    supervisor = Supervisor(config, uri, on_health)
+def _watched(
+    config: Config, streams: Sequence[Stream], seconds: float, on_health: Callable[[Health], None], errors: Console
+) -> int:
+    supervisor = Supervisor(config, streams, on_health, on_loss=lambda line: _complain(errors, line))
     timer = threading.Timer(seconds, supervisor.stop) if seconds > 0 else None
     if timer is not None:
         timer.daemon = True
@@ -50,8 +59,12 @@ def _watched(config: Config, uri: str, seconds: float, on_health: Callable[[Heal
 def finished(outcome: Outcome, errors: Console) -> int:
     """Say in one line why a run failed; its exit code."""
     if outcome.error:
-        errors.print(f"posecast: {outcome.error}", style="red", soft_wrap=True, markup=False)
+        _complain(errors, outcome.error)
     for name, count in outcome.restarts.items():
         if count:
             errors.print(f"posecast: {name} was restarted {count} times", style="yellow", soft_wrap=True)
     return outcome.exit_code
+
+
+def _complain(errors: Console, line: str) -> None:
+    errors.print(f"posecast: {line}", style="red", soft_wrap=True, markup=False)

@@ -147,7 +147,10 @@ class Latency(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health"):
-    """A stage's heartbeat: state, counts since its start, drops by cause, speed and memory."""
+    """A stage's heartbeat: state, counts since its start, drops by cause, speed and memory.
+
+    `stream` is empty where the stage serves several; `ended` are those of its streams that are over.
+    """
 
     schema: int = SCHEMA
     stream: str
@@ -163,10 +166,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="h
     note: str = ""
     error: str = ""
     exit_code: int = 0
+    ended: tuple[str, ...] = ()
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hello"):
-    """First message to a new subscriber: what follows, in which units and frames of reference."""
+    """First message to a new subscriber: what follows, in which units and frames of reference.
+
+    `streams` are those that are not over yet, `stream` the first of all.
+    """
 
     schema: int = SCHEMA
     stream: str
@@ -177,6 +184,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="he
     units: dict[str, str]
     frames_of_reference: dict[str, str]
     revisions: tuple[str, ...]
+    streams: tuple[str, ...] = ()
 
 
 Flowing = Frame | Track | Observation | Hypotheses | PoseFrame | Event | End

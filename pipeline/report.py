@@ -1,7 +1,7 @@
 """Tables for the terminal: how the stages are while they run, and what a replay gave."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,21 +10,24 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.messages import Health
-from pipeline.topology import STAGES
+from pipeline.topology import Node
 
 _STATE_STYLE: Final = {"starting": "yellow", "running": "green", "ended": "cyan", "failed": "bold red"}
 
 
-def health_table(health: Mapping[str, Health]) -> Table:
-    """One row a stage: state, messages in and out, drops by cause, time, memory, device or error."""
+def health_table(nodes: Sequence[Node], health: Mapping[str, Health]) -> Table:
+    """One row a node: state, messages in and out, drops by cause, time, memory, device or error.
+
+    `health` by the name of the node.
+    """
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("stage", "state"):
         table.add_column(heading, no_wrap=True)
     for heading in ("in", "out", "dropped", "p50 ms", "p99 ms", "MB"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", overflow="ellipsis", no_wrap=True, style="dim")
-    for row in STAGES:
-        table.add_row(row.name, *_health_cells(health.get(row.name)))
+    for node in nodes:
+        table.add_row(node.name, *_health_cells(health.get(node.name)))
     return table
 
 

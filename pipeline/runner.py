@@ -19,6 +19,7 @@ from pipeline.bus import Outbox, PublicSocket
 from pipeline.messages import End, Event, Flowing, Health, Inbound, Latency, PoseFrame, Stamp
 from pipeline.stage import Computation
 from pipeline.stages.publish import Publish
+from pipeline.topology import Node
 
 BEAT_S: Final = 0.5
 _WAIT_S: Final = 0.05
@@ -49,12 +50,13 @@ class Relay:
     """The computation of a stage that only passes messages on."""
 
     note = ""
+    batch = 1
 
-    def step(self, message: Flowing) -> Iterable[Flowing]:
-        """The message itself."""
-        return (message,)
+    def step(self, messages: Sequence[Flowing]) -> Iterable[Flowing]:
+        """The messages themselves."""
+        return messages
 
-    def flush(self) -> Iterable[Flowing]:
+    def flush(self, stream: str) -> Iterable[Flowing]:
         """Nothing is held back."""
         return ()
 
@@ -84,8 +86,8 @@ class PublicOutlet:
 class Pulse:
     """A stage's heartbeat: counts and times, sent to the supervisor at most twice a second."""
 
-    def __init__(self, stage: str, stream: str, control: Outbox) -> None:
-        self._health = Health(stream=stream, stage=stage, pid=os.getpid(), t_unix_ns=0, state="starting")
+    def __init__(self, node: Node, control: Outbox) -> None:
+        self._health = Health(stream=node.stream, stage=node.row.name, pid=os.getpid(), t_unix_ns=0, state="starting")
         self._control = control
         self._process = psutil.Process()
         self._steps: deque[float] = deque(maxlen=512)
@@ -93,9 +95,9 @@ class Pulse:
         self.received = 0
         self.sent = 0
 
-    def took(self, seconds: float) -> None:
-        """One message was computed in this time."""
-        self._steps.append(seconds * 1e3)
+    def took(self, seconds: float, messages: int) -> None:
+        """So many messages were computed in this time."""
+        self._steps.extend([seconds * 1e3 / messages] * messages)
 
     def beat(self, dropped: Counter[str], note: str = "", **changes: object) -> None:
         """Send a heartbeat if one is due, or at once if the state changes."""
@@ -119,18 +121,20 @@ class Pulse:
 
 
 class Runner:
-    """Runs one stage until its stream ends or it is told to stop."""
+    """Runs one stage until all its streams have ended or it is told to stop."""
 
     def __init__(
         self,
-        stage: str,
+        node: Node,
         computation: Computation,
         inlet: Inlet,
         outlet: Outlet,
         pulse: Pulse,
         stop: threading.Event,
     ) -> None:
-        self._stage = stage
+        self._stage = node.row.name
+        self._open = list(node.streams)
+        self._ended: list[str] = []
         self._computation = computation
         self._inlet = inlet
         self._outlet = outlet
@@ -138,40 +142,48 @@ class Runner:
         self._stop = stop
 
     def run(self) -> bool:
-        """Loop until told to stop. True if the stream had ended by then.
+        """Loop until told to stop. True if all streams had ended by then.
 
-        A stage whose stream ended keeps its sockets open until the whole run is over: a reader may not have taken
+        A stage whose streams ended keeps its sockets open until the whole run is over: a reader may not have taken
         everything yet, and what lies in its queue can be lost when the writer disconnects.
         """
         self._pulse.beat(self._dropped(), self._computation.note, state="running")
         while not self._stop.is_set():
-            for message in self._inlet.receive(_WAIT_S):
-                if isinstance(message, End):
-                    self._end(message)
-                    self._wait()
-                    return True
-                self._handle(message)
+            self._take(self._inlet.receive(_WAIT_S))
+            if not self._open:
+                self._wait()
+                return True
             self._alive()
         return False
+
+    def _take(self, messages: Sequence[Any]) -> None:
+        flowing = [message for message in messages if not isinstance(message, End | Health)]
+        if flowing:
+            self._compute(flowing)
+        for message in messages:
+            if isinstance(message, Health):
+                self._outlet.send(message, self._alive)
+            elif isinstance(message, End):
+                self._end(message)
 
     def _wait(self) -> None:
         while self._alive():
             self._stop.wait(_WAIT_S)
 
-    def _handle(self, message: Any) -> None:
-        if isinstance(message, Health):
-            self._outlet.send(message, self._alive)
-            return
-        self._pulse.received += 1
+    def _compute(self, messages: Sequence[Any]) -> None:
+        self._pulse.received += len(messages)
         before = time.perf_counter()
-        results = list(self._computation.step(message))
-        self._pulse.took(time.perf_counter() - before)
+        results = list(self._computation.step(messages))
+        self._pulse.took(time.perf_counter() - before, len(messages))
         self._send(results)
 
     def _end(self, end: End) -> None:
-        self._send(list(self._computation.flush()))
+        self._send(list(self._computation.flush(end.stream)))
         self._outlet.send(end, self._alive)
-        self._pulse.beat(self._dropped(), self._computation.note, state="ended")
+        self._open.remove(end.stream)
+        self._ended.append(end.stream)
+        state = "running" if self._open else "ended"
+        self._pulse.beat(self._dropped(), self._computation.note, state=state, ended=tuple(self._ended))
 
     def _send(self, results: Iterable[Flowing]) -> None:
         for result in results:

@@ -1,6 +1,6 @@
 """What a stage is to the runner, and what a stage is given to build itself from."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,36 +12,44 @@ from pipeline.messages import Flowing
 from pipeline.ring import Ring
 
 
-def ring_path(run_dir: Path) -> Path:
-    """Where the ring of pictures of a run lies."""
-    return run_dir / "ring"
+def ring_path(run_dir: Path, stream: str) -> Path:
+    """Where the ring of a stream's pictures lies in a run's folder."""
+    return run_dir / f"ring.{stream}"
 
 
 class Computation(Protocol):
-    """A stage's computation: no socket, no clock, no file. Its input is what its inlet gives."""
+    """A stage's computation: no socket, no clock, no file. Its input is what its inlet gives.
+
+    A shared stage is asked for several streams; it keeps what it remembers of each apart.
+    """
 
     @property
     def note(self) -> str:
         """In a line, what the stage runs on."""
         ...
 
-    def step(self, message: Any) -> Iterable[Flowing]:
-        """Messages that follow from one message, in order; often none or one."""
+    @property
+    def batch(self) -> int:
+        """How many messages it is worth taking at once; it is given no more."""
         ...
 
-    def flush(self) -> Iterable[Flowing]:
-        """What is still held back when the stream ends."""
+    def step(self, messages: Sequence[Any]) -> Iterable[Flowing]:
+        """Messages that follow from these, in order for each stream; often one from each."""
+        ...
+
+    def flush(self, stream: str) -> Iterable[Flowing]:
+        """What is still held back of a stream when it ends."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What surrounds a stage: settings, the run's folder, the share of the machine."""
+    """What surrounds a stage: settings, the run's folder, the share of the machine, the largest batch to gather."""
 
     config: Config
     run_dir: Path
     cores: int
-
+    gathered: int = 1
     say: Callable[[str], None] = lambda _: None
     """Hears what takes time while a stage is built."""
 
@@ -50,6 +58,10 @@ class Host:
         asked = engine_settings(self.config, min(threads, self.cores))
         return open_session(contract, asked, self.cores, axes={"B": 1, "H": hypotheses}, say=self.say)
 
+    def batch(self, *sessions: Session) -> int:
+        """How many messages to take at once: what all the sessions gain from, and no more than is gathered."""
+        return min(self.gathered, *(session.batch for session in sessions))
+
     def ring(self) -> Ring:
         """The ring of pictures, attached as its reader. It exists before the first `Frame` arrives."""
         return Ring.attach(self.ring_path)
@@ -57,4 +69,4 @@ class Host:
     @property
     def ring_path(self) -> Path:
         """Where capture lays its ring."""
-        return ring_path(self.run_dir)
+        return ring_path(self.run_dir, self.config.stream)

@@ -54,9 +54,9 @@ def full_address(endpoint: str) -> str:
 class Subscription:
     """A subscriber's socket; iterate over it once for its public messages, in order.
 
-    The iteration ends after the event `stream_ended` (unless `until_ended` is off), or when `stop` is set.
-    `event/` is always subscribed, because the end is an event; events are yielded if asked for, and a hello
-    only when it tells something new. At most `queue` messages wait at this end (0: as many as memory holds).
+    The iteration ends after the event `stream_ended` of every stream asked for (unless `until_ended` is off), or when
+    `stop` is set. `event/` is always subscribed, because the end is an event; events are yielded if asked for, and a
+    hello only when it tells something new. At most `queue` messages wait at this end (0: as many as memory holds).
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class Subscription:
         self._stop = stop or threading.Event()
         self._until_ended = until_ended
         self._hello: Hello | None = None
+        self._open: set[str] = set()
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.RCVHWM, queue)
@@ -109,16 +110,22 @@ class Subscription:
             raise SchemaError(f"{self.endpoint}: publishes something else than posecast messages ({len(parts)} parts)")
         message = decode_checked(parts[1], self.endpoint)
         if isinstance(message, Event) and message.kind == "stream_ended":
-            self.ended = True
-        topic = parts[0].decode("utf-8", "replace")
-        wanted = any(topic.startswith(prefix) for prefix in self._topics)
+            self._open.discard(message.stream)
+            self.ended = not self._open
+        wanted = self._wants(parts[0].decode("utf-8", "replace"))
         return message if wanted and not self._known(message) else None
+
+    def _wants(self, topic: str) -> bool:
+        return any(topic.startswith(prefix) for prefix in self._topics)
 
     def _known(self, message: Public) -> bool:
         """Whether this hello was heard: one comes for every topic, and whenever another subscriber joins."""
         if not isinstance(message, Hello):
             return False
         known, self._hello = message == self._hello, message
+        if not known:
+            of_mine = {name for name in message.streams if self._wants(f"pose/{name}") or self._wants(f"event/{name}")}
+            self._open = of_mine or set(message.streams)
         return known
 
     def __iter__(self) -> Iterator[Public]:
@@ -205,6 +212,7 @@ class _HumanLines:
 
     def __init__(self, out: TextIO) -> None:
         self._console = Console(file=out, highlight=False, soft_wrap=True)
+        self._width = 0
 
     def write(self, message: Public) -> None:
         match message:
@@ -212,21 +220,29 @@ class _HumanLines:
                 self._console.print(self._pose(message))
             case Event():
                 detail = f": {message.detail}" if message.detail else ""
-                self._console.print(Text(f"{message.seq:>8}  {message.kind}{detail}", style="bold"))
+                line = self._of(message).append(f"{message.kind}{detail}")
+                line.stylize("bold")
+                self._console.print(line)
             case Hello():
-                about = f"stream {message.stream}, schema {message.schema}"
+                if len(message.streams) > 1:
+                    self._width = max(map(len, message.streams))
+                names = f"streams {', '.join(message.streams)}" if self._width else f"stream {message.stream}"
+                about = f"{names}, schema {message.schema}"
                 self._console.print(Text(f"hello from posecast {message.version}, {about}"))
             case Health():
-                dropped = sum(message.dropped.values())
-                self._console.print(
-                    Text(
-                        f"{message.stage:>8}  {message.state}, {message.sent} out, {dropped} dropped",
-                        style="dim",
-                    )
-                )
+                counts = f"{message.sent} out, {sum(message.dropped.values())} dropped"
+                who = f"{message.stage:>8}  {self._name(message.stream)}"
+                self._console.print(Text(f"{who}{message.state}, {counts}", style="dim"))
+
+    def _name(self, stream: str) -> str:
+        """The stream, where there are several."""
+        return f"{stream:<{self._width}}  " if self._width else ""
+
+    def _of(self, message: PoseFrame | Event) -> Text:
+        return Text(f"{message.seq:>8}  {self._name(message.stream)}")
 
     def _pose(self, pose: PoseFrame) -> Text:
-        line = Text(f"{pose.seq:>8}  ")
+        line = self._of(pose)
         line.append(f"{pose.revision:<11}", style=self._COLOURS[pose.revision])
         line.append(f"  {(time.time_ns() - pose.t_capture_ns) / 1e6:7.0f} ms old")
         if not pose.tracked:

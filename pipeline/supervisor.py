@@ -1,15 +1,17 @@
-"""Starts the stages in order, hears their hearts, restarts what crashed or fell silent, and leaves nothing behind."""
+"""Starts the stages in order, hears their hearts, restarts what crashed or fell silent, and leaves nothing behind.
+
+Of several cameras one that cannot go on is given up: what is behind it is told that its stream is over.
+"""
 
 import os
 import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections import Counter, deque
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -19,30 +21,29 @@ import msgspec
 import zmq
 
 from pipeline.bus import LIVE_QUEUE, Outbox, endpoint
+from pipeline.child import Child
 from pipeline.config import Config
 from pipeline.errors import StageError
 from pipeline.messages import End, Health, decode_health
-from pipeline.topology import (
-    RESTART_WINDOW_S,
-    RESTARTS,
-    STAGES,
-    START_GRACE_S,
-    STOP_WITHIN_S,
-    Stage,
-    stage,
-)
+from pipeline.streams import Stream, named
+from pipeline.topology import RESTART_WINDOW_S, RESTARTS, STOP_WITHIN_S, Node
 from pipeline.worker import CRASHED, SUPERVISOR, Order
 
 _PREFIX: Final = "posecast-"
 _TURN_MS: Final = 50
 _KILL_AFTER_S: Final = STOP_WITHIN_S - 2.0
+_END_OWED_S: Final = 2.0
+"""How long a reader may take to find the `End` behind what waits in its queue."""
 _DELIBERATE: Final = (2, 3)
 """Exit codes of a stage that knows why it cannot go on; any other is a crash."""
 
 
 @dataclass
 class Outcome:
-    """How a run ended: exit code, the line to print if it failed, and every stage's last heartbeat."""
+    """How a run ended: exit code, the line to print if it failed, and every stage's last heartbeat.
+
+    Stages and processes are called as in the run's `Layout`, with one stream as in the table.
+    """
 
     exit_code: int = 0
     error: str = ""
@@ -51,87 +52,48 @@ class Outcome:
     stopped: bool = False
 
 
-class Child:
-    """One process of the run and the stages in it."""
-
-    def __init__(self, name: str, rows: list[Stage]) -> None:
-        self.name = name
-        self.rows = rows
-        self.process: subprocess.Popen[bytes] | None = None
-        self.heard = 0.0
-        self.started = 0.0
-        self.starts: deque[float] = deque()
-
-    def start(self, run_dir: Path) -> None:
-        """Start the process; its complaints go to a file in the run's folder."""
-        now = time.monotonic()
-        self.starts.append(now)
-        self.heard = self.started = now
-        with (run_dir / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "pipeline.worker", str(run_dir), self.name],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            )
-
-    def restarts_spent(self) -> bool:
-        """Whether one more start would exceed the budget: so many in so many seconds."""
-        horizon = time.monotonic() - RESTART_WINDOW_S
-        while self.starts and self.starts[0] < horizon:
-            self.starts.popleft()
-        return len(self.starts) > RESTARTS
-
-    def silent(self, health: dict[str, Health]) -> bool:
-        """Whether a heartbeat is overdue."""
-        states = [health[row.name].state for row in self.rows if row.name in health]
-        starting = len(states) < len(self.rows) or "starting" in states
-        limit = START_GRACE_S if starting else max(row.silence_s for row in self.rows)
-        return time.monotonic() - self.heard > limit
-
-    def kill(self) -> None:
-        """End the process at once."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
 class Supervisor:
     """One run of the pipeline."""
 
     def __init__(
         self,
         config: Config,
-        uri: str,
+        source: str | Sequence[Stream],
         on_health: Callable[[Health], None] = lambda _: None,
         before_capture: Callable[[], None] = lambda: None,
         run_dir: Path | None = None,
+        on_loss: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._config = config
-        self._uri = uri
+        """`source`: one address, or several streams. `on_loss` gets a line when one of several cannot go on."""
+        streams = named([source], config.stream) if isinstance(source, str) else tuple(source)
+        self._order = Order(config, streams, os.getpid())
         self._on_health = on_health
         self._before_capture = before_capture
+        self._on_loss = on_loss
         self.run_dir = run_dir or new_run_dir()
+        self._layout = self._order.layout
+        self._last = self._layout.nodes[-1]
         self._children = [
-            Child(name, [row for row in STAGES if config.processes[row.name] == name])
-            for name in dict.fromkeys(config.processes[row.name] for row in STAGES)
+            Child(name, [node for node in self._layout.nodes if node.process == name])
+            for name in dict.fromkeys(node.process for node in self._layout.nodes)
         ]
+        self._child_of = {node.name: child for child in self._children for node in child.nodes}
         self._outcome = Outcome(restarts={child.name: 0 for child in self._children})
         self._past: dict[str, Health] = {}
+        self._owed: dict[tuple[str, str], float] = {}
         self._interrupted = False
         self._capturing = False
 
     def run(self) -> Outcome:
-        """Run to the end of the source, to a signal or to a failure. Nothing is left behind in any case."""
+        """Run to the end of the sources, to a signal or to a failure. Nothing is left behind in any case."""
         handlers = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
-            Order(self._config, self._uri, os.getpid()).write(self.run_dir)
+            self._order.write(self.run_dir)
             self._control = context.socket(zmq.PULL)
             self._control.linger = 0
             self._control.bind(endpoint(self.run_dir, SUPERVISOR))
-            self._relay = Outbox(context, endpoint(self.run_dir, STAGES[-1].name), queue=LIVE_QUEUE, blocking=False)
+            self._relay = Outbox(context, endpoint(self.run_dir, self._last.name), queue=LIVE_QUEUE, blocking=False)
             self._context = context
             self._supervise()
         finally:
@@ -155,7 +117,7 @@ class Supervisor:
 
     def _supervise(self) -> None:
         for child in self._children:
-            if not self._captures(child):
+            if not child.captures:
                 child.start(self.run_dir)
         while not self._interrupted:
             self._listen()
@@ -163,41 +125,39 @@ class Supervisor:
             for child in self._children:
                 if not self._tend(child):
                     return
-            if all(self._ended(row) for row in STAGES):
+            self._repeat_ends()
+            if all(self._over(node) for node in self._layout.nodes):
                 return
         self._outcome.stopped = True
-
-    def _captures(self, child: Child) -> bool:
-        return any(row.reads is None for row in child.rows)
 
     def _start_capture_when_ready(self) -> None:
         """Capture starts last, so that no picture flows before all are ready for it."""
         if self._capturing:
             return
-        others = [row.name for child in self._children if not self._captures(child) for row in child.rows]
-        if all(name in self._outcome.health and self._outcome.health[name].state != "starting" for name in others):
+        others = [node for node in self._layout.nodes if not self._child_of[node.name].captures]
+        if all(self._child_of[node.name].given_up or self._state(node) not in ("", "starting") for node in others):
             self._before_capture()
             self._capturing = True
             for child in self._children:
-                if self._captures(child):
+                if child.captures and not child.given_up:
                     child.start(self.run_dir)
 
     def _listen(self) -> None:
         timeout_ms = _TURN_MS
         while self._control.poll(timeout_ms):
             timeout_ms = 0
-            health = self._with_past(decode_health(self._control.recv()))
-            self._outcome.health[health.stage] = health
-            for child in self._children:
-                if any(row.name == health.stage for row in child.rows):
-                    child.heard = time.monotonic()
+            health = decode_health(self._control.recv())
+            node = self._layout.node(health.stage, health.stream)
+            health = self._with_past(node, health)
+            self._outcome.health[node.name] = health
+            self._child_of[node.name].heard = time.monotonic()
             self._on_health(health)
-            if self._publishing():
+            if self._state(self._last) == "running":
                 self._relay.send(health, lambda: True)
 
-    def _with_past(self, health: Health) -> Health:
+    def _with_past(self, node: Node, health: Health) -> Health:
         """The heartbeat with what was counted before the stage was restarted."""
-        past = self._past.get(health.stage)
+        past = self._past.get(node.name)
         if past is None:
             return health
         return msgspec.structs.replace(
@@ -207,13 +167,14 @@ class Supervisor:
             dropped=dict(Counter(past.dropped) + Counter(health.dropped)),
         )
 
-    def _publishing(self) -> bool:
-        last = self._outcome.health.get(STAGES[-1].name)
-        return last is not None and last.state == "running"
+    def _state(self, node: Node) -> str:
+        """The state a stage last told; empty while nothing was heard of it."""
+        health = self._outcome.health.get(node.name)
+        return "" if health is None else health.state
 
     def _tend(self, child: Child) -> bool:
         """Restart the child if it must be; False if the run cannot go on."""
-        if child.process is None:
+        if child.process is None or child.given_up:
             return True
         code = child.process.poll()
         if code is None and not child.silent(self._outcome.health):
@@ -221,48 +182,79 @@ class Supervisor:
         if code in _DELIBERATE:
             assert code is not None
             self._listen()
-            return self._give_up(code, self._reason(child, f"ended with exit code {code}"))
+            return self._give_up(child, code, self._reason(child, f"ended with exit code {code}"))
         why = "fell silent" if code is None else f"crashed ({_how(code)})"
         if child.restarts_spent():
             line = f"{child.name}: {why} more than {RESTARTS} times in {RESTART_WINDOW_S:.0f} s"
-            return self._give_up(StageError.exit_code, self._reason(child, line))
+            return self._give_up(child, StageError.exit_code, self._reason(child, line))
         self._restart(child)
         return True
 
     def _restart(self, child: Child) -> None:
         child.kill()
         self._outcome.restarts[child.name] += 1
-        for row in child.rows:
-            if row.name in self._outcome.health:
-                self._past[row.name] = self._outcome.health.pop(row.name)
+        for node in child.nodes:
+            if node.name in self._outcome.health:
+                self._past[node.name] = self._outcome.health.pop(node.name)
         child.start(self.run_dir)
-        first = STAGES.index(child.rows[0])
-        if first > 0 and self._ended(STAGES[first - 1]):
-            self._repeat_end(child.rows[0])
 
-    def _ended(self, row: Stage) -> bool:
-        health = self._outcome.health.get(row.name)
-        return health is not None and health.state == "ended"
+    def _over(self, node: Node) -> bool:
+        return self._child_of[node.name].given_up or self._state(node) == "ended"
 
-    def _repeat_end(self, row: Stage) -> None:
-        """The writer has gone and its `End` may have died with the reader: say it again."""
-        outbox = Outbox(self._context, endpoint(self.run_dir, row.name), queue=LIVE_QUEUE, blocking=False)
-        capture = self._outcome.health.get(stage("capture").name)
+    def _passed(self, node: Node, stream: str) -> bool:
+        """Whether a stage has handed on the stream's `End`, or will never do so."""
+        health = self._outcome.health.get(node.name)
+        return self._child_of[node.name].given_up or (health is not None and stream in health.ended)
+
+    def _repeat_ends(self) -> None:
+        """Say an `End` again that died with a reader before it was restarted, or that a writer can no longer say.
+
+        It takes another way than what the writer sent last, which must have been read by then.
+        """
+        now = time.monotonic()
+        owed = [(node, stream) for node in self._layout.nodes for stream in node.streams if self._owes(node, stream)]
+        since = {(node.name, stream): self._owed.get((node.name, stream), now) for node, stream in owed}
+        for node, stream in owed:
+            if now - since[node.name, stream] > _END_OWED_S:
+                since[node.name, stream] = now
+                self._say_end(node, stream)
+        self._owed = since
+
+    def _owes(self, node: Node, stream: str) -> bool:
+        """Whether a reader knows nothing of an end that its writer has passed, and may never hear of it."""
+        writer = self._layout.writer(node, stream)
+        if writer is None or self._state(node) != "running" or self._passed(node, stream):
+            return False
+        child, before = self._child_of[node.name], self._child_of[writer.name]
+        return self._passed(writer, stream) and (before.given_up or self._outcome.restarts[child.name] > 0)
+
+    def _say_end(self, node: Node, stream: str) -> None:
+        outbox = Outbox(self._context, endpoint(self.run_dir, node.name), queue=LIVE_QUEUE, blocking=False)
+        capture = self._outcome.health.get(self._layout.node("capture", stream).name)
         seq = capture.sent if capture is not None else 0
-        outbox.send(End(stream=self._config.stream, seq=seq, t_media_ns=0, t_capture_ns=time.time_ns()), lambda: True)
+        outbox.send(End(stream=stream, seq=seq, t_media_ns=0, t_capture_ns=time.time_ns()), lambda: True)
         outbox.close()
 
-    def _give_up(self, code: int, line: str) -> bool:
-        self._outcome.exit_code = code
-        self._outcome.error = line
-        return False
+    def _give_up(self, child: Child, code: int, line: str) -> bool:
+        """What serves one of several streams is given up with what feeds it; anything else ends the run: False."""
+        self._outcome.exit_code = max(code, self._outcome.exit_code)
+        if len(child.streams) == len(self._layout.streams):
+            self._outcome.error = line
+            return False
+        position = max(self._layout.nodes.index(node) for node in child.nodes)
+        for other in {self._child_of[node.name] for node in self._layout.nodes[: position + 1]}:
+            if other.streams <= child.streams:
+                other.kill()
+                other.given_up = True
+        self._on_loss(f"{', '.join(sorted(child.streams))} is given up: {line}")
+        return True
 
     def _reason(self, child: Child, otherwise: str) -> str:
-        for row in child.rows:
-            health = self._outcome.health.get(row.name)
+        for node in child.nodes:
+            health = self._outcome.health.get(node.name)
             if health is not None and health.error and health.exit_code != CRASHED:
                 return health.error
-        log = (self.run_dir / f"{child.name}.log").read_text(errors="replace").strip().splitlines()
+        log = child.log(self.run_dir).read_text(errors="replace").strip().splitlines()
         return f"{otherwise}: {log[-1]}" if log else otherwise
 
     def _stop_all(self) -> None:

@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -29,24 +30,31 @@ from pipeline.feed import SourceInlet
 from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner
 from pipeline.stage import Computation, Host, ring_path
 from pipeline.stages.publish import Publish
-from pipeline.topology import STAGES, Stage, reader_of
+from pipeline.streams import Stream
+from pipeline.topology import Layout, Node
 
 SUPERVISOR: Final = "supervisor"
 CRASHED: Final = 70
 _PR_SET_PDEATHSIG: Final = 1
+_TURN_S: Final = 0.02
 _SWITCH_S: Final = 0.0002
 """How long a thread may hold the interpreter while another waits: the default of 5 ms delays capture's messages."""
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What a process is told: the settings, the source, and whose child it is."""
+    """What a process is told: the settings, the sources, and whose child it is."""
 
     config: Config
-    uri: str
+    streams: tuple[Stream, ...]
     supervisor_pid: int
 
+    @property
+    def layout(self) -> Layout:
+        """The stages of the run."""
+        return Layout([stream.name for stream in self.streams], self.config.processes)
+
     def write(self, run_dir: Path) -> None:
-        """Leave the order in the run's folder, readable by its owner only: the source may carry a password."""
+        """Leave the order in the run's folder, readable by its owner only: a source may carry a password."""
         path = run_dir / "order"
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(msgspec.msgpack.encode(self))
@@ -60,31 +68,34 @@ class Order(msgspec.Struct, frozen=True):
 class Worker:
     """The stages of one process, a thread each when they are several."""
 
-    def __init__(self, run_dir: Path, order: Order, rows: list[Stage]) -> None:
+    def __init__(self, run_dir: Path, order: Order, process: str) -> None:
         self._run_dir = run_dir
         self._order = order
-        self._rows = rows
+        self._layout = order.layout
+        self._nodes = [node for node in self._layout.nodes if node.process == process]
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._codes: list[int] = []
         self._ended = False
+        self._building = threading.Lock()
+        self._unbuilt = {node.name for node in self._nodes if node.row.reads is not None}
         self.stop = threading.Event()
 
     def run(self) -> int:
         """Run the stages to their end; the highest exit code of them."""
-        threads = [threading.Thread(target=self._run_stage, args=(row,), name=row.name) for row in self._rows[1:]]
+        threads = [threading.Thread(target=self._run_node, args=(node,), name=node.name) for node in self._nodes[1:]]
         for thread in threads:
             thread.start()
-        self._run_stage(self._rows[0])
+        self._run_node(self._nodes[0])
         for thread in threads:
             thread.join()
         self._context.destroy(linger=None if self._ended else 0)
         return max(self._codes)
 
-    def _run_stage(self, row: Stage) -> None:
+    def _run_node(self, node: Node) -> None:
         control = Outbox(self._context, endpoint(self._run_dir, SUPERVISOR), queue=64, blocking=False)
-        pulse = Pulse(row.name, self._order.config.stream, control)
+        pulse = Pulse(node, control)
         try:
-            self._loop(row, pulse)
+            self._loop(node, pulse)
             self._codes.append(0)
         except (PosecastError, EngineError) as error:
             self._fail(pulse, str(error), getattr(error, "exit_code", 2))
@@ -99,44 +110,59 @@ class Worker:
         self._codes.append(exit_code)
         self.stop.set()
 
-    def _loop(self, row: Stage, pulse: Pulse) -> None:
+    def _loop(self, node: Node, pulse: Pulse) -> None:
         with contextlib.ExitStack() as stack:
-            inlet, computation = self._inlet(row, stack)
-            outlet = self._outlet(row, stack)
-            self._ended = Runner(row.name, computation, inlet, outlet, pulse, self.stop).run()
+            inlet, computation = self._built(node, stack)
+            outlet = self._outlet(node, stack)
+            self._ended = Runner(node, computation, inlet, outlet, pulse, self.stop).run()
 
-    def _inlet(self, row: Stage, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
-        config = self._order.config
-        if row.reads is None:
-            feed = SourceInlet(config, self._order.uri, ring_path(self._run_dir), self.stop)
+    def _built(self, node: Node, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
+        """One after the other, capture last: what stages load is not made to be loaded by several threads at once, and
+        no picture may flow before all are ready for it."""
+        while node.row.reads is None and self._unbuilt and not self.stop.is_set():
+            time.sleep(_TURN_S)
+        with self._building:
+            made = self._inlet(node, stack)
+            self._unbuilt.discard(node.name)
+            return made
+
+    def _inlet(self, node: Node, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
+        # What is of one stream alone knows the settings under that stream's name.
+        config = msgspec.structs.replace(self._order.config, stream=node.stream or self._order.config.stream)
+        if node.row.reads is None:
+            uri = next(stream.uri for stream in self._order.streams if stream.name == node.stream)
+            feed = SourceInlet(config, uri, ring_path(self._run_dir, node.stream), self.stop)
             stack.callback(feed.close)
             return feed, feed.computation
-        live = config.policy == "live"
-        inbox = Inbox(
-            self._context,
-            endpoint(self._run_dir, row.name),
-            queue=LIVE_QUEUE if live else REPLAY_QUEUE,
-            newest=live and row.queue == "newest",
-        )
+        newest = config.policy == "live" and node.row.queue == "newest"
+        inbox = Inbox(self._context, endpoint(self._run_dir, node.name), queue=self._queue(node), newest=newest)
         stack.callback(inbox.close)
-        if reader_of(row) is None:
+        if self._layout.reader(node) is None:
             return inbox, Relay()
-        build: Callable[[Host], Computation] = importlib.import_module(row.module).build
-        return inbox, build(Host(config, self._run_dir, os.cpu_count() or 1))
+        build: Callable[[Host], Computation] = importlib.import_module(node.row.module).build
+        gathered = config.batch.size if len(node.streams) > 1 else 1
+        computation = build(Host(config, self._run_dir, os.cpu_count() or 1, gathered))
+        inbox.gather(computation.batch, config.batch.wait_ms * 1e-3)
+        return inbox, computation
 
-    def _outlet(self, row: Stage, stack: contextlib.ExitStack) -> Outlet:
+    def _outlet(self, node: Node, stack: contextlib.ExitStack) -> Outlet:
         config = self._order.config
         live = config.policy == "live"
-        reader = reader_of(row)
+        reader = self._layout.reader(node)
         if reader is None:
             queue = config.publish.subscriber_queue if live else 0
             socket = PublicSocket(self._context, config.publish.endpoint, queue=queue, lossless=not live)
             stack.callback(socket.close)
-            return PublicOutlet(Publish(config), socket)
+            return PublicOutlet(Publish(node.streams), socket)
         address = endpoint(self._run_dir, reader.name)
-        outbox = Outbox(self._context, address, queue=LIVE_QUEUE if live else REPLAY_QUEUE, blocking=not live)
+        outbox = Outbox(self._context, address, queue=self._queue(node), blocking=not live)
         stack.callback(outbox.close)
         return outbox
+
+    def _queue(self, node: Node) -> int:
+        """Messages that may wait on the way from or to a node: as few as for one stream, or all would be late."""
+        least = LIVE_QUEUE if self._order.config.policy == "live" else REPLAY_QUEUE
+        return max(least, 2 * len(node.streams))
 
 
 def _die_with(supervisor_pid: int) -> None:
@@ -154,8 +180,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     sys.setswitchinterval(_SWITCH_S)
-    rows = [row for row in STAGES if order.config.processes[row.name] == process]
-    worker = Worker(run_dir, order, rows)
+    worker = Worker(run_dir, order, process)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
     _die_with(order.supervisor_pid)
     code = worker.run()

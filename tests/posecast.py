@@ -61,12 +61,12 @@ def stage_pids(process: subprocess.Popen) -> dict[str, int]:
     return found
 
 
-def wait_for_stages(process: subprocess.Popen, patience_s: float = 30) -> dict[str, int]:
+def wait_for_stages(process: subprocess.Popen, patience_s: float = 30, processes: int = len(STAGES)) -> dict[str, int]:
     """Process ids once all stages are there."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         pids = stage_pids(process)
-        if len(pids) == len(STAGES):
+        if len(pids) == processes:
             return pids
         time.sleep(0.05)
     raise AssertionError(f"only {sorted(stage_pids(process))} are there after {patience_s} s")

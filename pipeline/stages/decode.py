@@ -1,6 +1,7 @@
 """decode: an embedding, of the picture or of the keypoints, to one or several pelvis-relative 3D poses."""
 
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,64 +25,84 @@ Array = npt.NDArray[np.float32]
 
 
 class Decode:
-    """Runs the decoder, after the keypoint encoder where the embedding is to come from the keypoints."""
+    """Runs the decoder, after the keypoint encoder where the embedding is to come from the keypoints.
+
+    The observations of all streams go through the networks together.
+    """
 
     def __init__(
-        self, decoder: Session, keypoint_encoder: Session | None, hypotheses: int, vertical_fov_deg: float
+        self,
+        decoder: Session,
+        keypoint_encoder: Session | None,
+        hypotheses: int,
+        vertical_fov_deg: float,
+        batch: int = 1,
     ) -> None:
         self._decoder = decoder
         self._keypoint_encoder = keypoint_encoder
         self._hypotheses = hypotheses
         self._fov_deg = vertical_fov_deg
+        self.batch = batch
         self.note = decoder.device
 
-    def step(self, observation: Observation) -> Iterable[Hypotheses]:
+    def step(self, observations: Sequence[Observation]) -> Iterable[Hypotheses]:
         """One set of hypotheses for every observation, in order; empty where there is no subject."""
-        joints = None if observation.embedding is None else self._poses(observation)
-        yield Hypotheses(
-            **subject_of(observation),
-            joints_img_px=observation.joints_img_px,
-            joints_conf=observation.joints_conf,
-            count=0 if joints is None else len(joints),
-            joints_root_m=None if joints is None else joints.astype("<f4").tobytes(),
-        )
+        poses = self._poses([observation for observation in observations if observation.embedding is not None])
+        for observation in observations:
+            joints = None if observation.embedding is None else next(poses)
+            yield Hypotheses(
+                **subject_of(observation),
+                joints_img_px=observation.joints_img_px,
+                joints_conf=observation.joints_conf,
+                count=0 if joints is None else len(joints),
+                joints_root_m=None if joints is None else joints.astype("<f4").tobytes(),
+            )
 
-    def flush(self) -> Iterable[Hypotheses]:
+    def flush(self, stream: str) -> Iterable[Hypotheses]:
         """Nothing is held back."""
         return ()
 
-    def _poses(self, observation: Observation) -> Array:
-        assert observation.crop_img_px is not None
-        u, v, height_px = observation.crop_img_px
-        crop = Crop((u, v), height_px)
-        camera = Camera.guessed(observation.width, observation.height, self._fov_deg)
-        box = box_token(crop, camera)[None]
-        embedding, modality = self._embedding(observation, crop, box)
+    def _poses(self, observations: list[Observation]) -> Iterator[Array]:
+        """Hypotheses (H, 17, 3) of each."""
+        if not observations:
+            return
+        crops = [_crop(observation) for observation in observations]
+        cameras = [Camera.guessed(seen.width, seen.height, self._fov_deg) for seen in observations]
+        box = np.stack([box_token(crop, camera) for crop, camera in zip(crops, cameras, strict=True)])
+        embedding, modality = self._embedding(observations, crops, box)
         inputs: dict[str, npt.NDArray[Any]] = {
             "embedding": embedding,
-            "modality": np.array([modality], np.int64),
+            "modality": np.full(len(observations), modality, np.int64),
             "box": box,
         }
         if self._decoder.contract is DIFFUSION_DECODER:
-            inputs["noise"] = self._noise(observation.subject)
+            inputs["noise"] = np.stack([self._noise(seen.stream, seen.subject) for seen in observations])
         joints = self._decoder.run(inputs)["joints"]
-        return joints.reshape(-1, J, 3)
+        yield from joints.reshape(len(observations), -1, J, 3)
 
-    def _embedding(self, observation: Observation, crop: Crop, box: Array) -> tuple[Array, int]:
+    def _embedding(self, observations: list[Observation], crops: list[Crop], box: Array) -> tuple[Array, int]:
         if self._keypoint_encoder is None:
-            assert observation.embedding is not None
-            return np.frombuffer(observation.embedding, "<f4")[None], MODALITY_IMAGE
+            return np.stack([np.frombuffer(seen.embedding or b"", "<f4") for seen in observations]), MODALITY_IMAGE
+        keypoints = [
+            normalised_keypoints(seen.joints_img_px, crop) for seen, crop in zip(observations, crops, strict=True)
+        ]
         inputs = {
-            "keypoints": normalised_keypoints(observation.joints_img_px, crop)[None],
-            "confidence": np.asarray(observation.joints_conf, np.float32)[None],
+            "keypoints": np.stack(keypoints),
+            "confidence": np.array([seen.joints_conf for seen in observations], np.float32),
             "box": box,
         }
         return self._keypoint_encoder.run(inputs)["embedding"], MODALITY_2D
 
-    def _noise(self, subject: int) -> Array:
-        """The same seeds for a subject at all times, so that its hypotheses do not flicker."""
-        generator = np.random.default_rng(subject)
-        return generator.standard_normal((1, self._hypotheses, J * 3)).astype(np.float32)
+    def _noise(self, stream: str, subject: int) -> Array:
+        """The same seeds for a stream's subject at all times, so that its hypotheses do not flicker."""
+        generator = np.random.default_rng([subject, zlib.crc32(stream.encode())])
+        return generator.standard_normal((self._hypotheses, J * 3)).astype(np.float32)
+
+
+def _crop(observation: Observation) -> Crop:
+    assert observation.crop_img_px is not None
+    u, v, height_px = observation.crop_img_px
+    return Crop((u, v), height_px)
 
 
 def build(host: Host) -> Decode:
@@ -90,4 +111,5 @@ def build(host: Host) -> Decode:
     contract = MLP_DECODER if settings.decoder == "mlp" else DIFFUSION_DECODER
     keypoint_encoder = host.session(POSE2D_ENCODER, threads=1) if settings.source == "keypoints" else None
     decoder = host.session(contract, threads=1, hypotheses=settings.hypotheses)
-    return Decode(decoder, keypoint_encoder, settings.hypotheses, host.config.camera.vertical_fov_deg)
+    batch = host.batch(decoder) if keypoint_encoder is None else host.batch(decoder, keypoint_encoder)
+    return Decode(decoder, keypoint_encoder, settings.hypotheses, host.config.camera.vertical_fov_deg, batch)

@@ -1,6 +1,6 @@
 """encode: the crop to 2D keypoints with confidences, and to the image embedding."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,32 +14,36 @@ from pipeline.stage import Host
 
 
 class Encode:
-    """Runs the HRNet encoder. A frame without a subject passes through as such."""
+    """Runs the HRNet encoder on the crops of all streams. A frame without a subject passes through as such."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, batch: int = 1) -> None:
         self._session = session
+        self.batch = batch
         self.note = session.device
 
-    def step(self, track: Track) -> Iterable[Observation]:
-        """One observation for every track, in order."""
-        evidence = {} if track.crop is None else self._look(track)
-        yield Observation(**subject_of(track), **evidence)
+    def step(self, tracks: Sequence[Track]) -> Iterable[Observation]:
+        """One observation for every track, in order; all crops go through the network together."""
+        evidence = self._look([track for track in tracks if track.crop is not None])
+        for track in tracks:
+            yield Observation(**subject_of(track), **({} if track.crop is None else next(evidence)))
 
-    def flush(self) -> Iterable[Observation]:
+    def flush(self, stream: str) -> Iterable[Observation]:
         """Nothing is held back."""
         return ()
 
-    def _look(self, track: Track) -> dict[str, Any]:
-        assert track.crop is not None
-        crop = np.frombuffer(track.crop, np.uint8).reshape(1, CROP_H, CROP_W, 3)
-        result = self._session.run({"crop": crop})
-        joints_crop_px, confidence = decode_heatmaps(result["heatmaps"][0])
-        img_from_crop = np.asarray(track.img_from_crop, np.float64).reshape(3, 3)
-        return {
-            "joints_img_px": _points(transformed(joints_crop_px, img_from_crop)),
-            "joints_conf": tuple(float(value) for value in confidence),
-            "embedding": result["embedding"][0].astype("<f4").tobytes(),
-        }
+    def _look(self, tracks: list[Track]) -> Iterator[dict[str, Any]]:
+        if not tracks:
+            return
+        crops = np.frombuffer(b"".join(track.crop for track in tracks if track.crop is not None), np.uint8)
+        result = self._session.run({"crop": crops.reshape(len(tracks), CROP_H, CROP_W, 3)})
+        found = zip(*decode_heatmaps(result["heatmaps"]), result["embedding"], strict=True)
+        for track, (joints_crop_px, confidence, embedding) in zip(tracks, found, strict=True):
+            img_from_crop = np.asarray(track.img_from_crop, np.float64).reshape(3, 3)
+            yield {
+                "joints_img_px": _points(transformed(joints_crop_px, img_from_crop)),
+                "joints_conf": tuple(float(value) for value in confidence),
+                "embedding": embedding.astype("<f4").tobytes(),
+            }
 
 
 def _points(joints_px: npt.NDArray[np.float64]) -> tuple[Point2, ...]:
@@ -48,4 +52,5 @@ def _points(joints_px: npt.NDArray[np.float64]) -> tuple[Point2, ...]:
 
 def build(host: Host) -> Encode:
     """The stage on this host."""
-    return Encode(host.session(encoder(host.config.encode.network), threads=2))
+    session = host.session(encoder(host.config.encode.network), threads=2)
+    return Encode(session, host.batch(session))

@@ -1,13 +1,15 @@
 """Publish: the only stage that faces the network. Topics, bytes, greetings; the runner owns the socket."""
 
 import ipaddress
+from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from engines.skeleton import JOINT_NAMES, MIRROR_PAIRS, PARENTS
-from pipeline.config import Config
 from pipeline.edges.versions import posecast_version
 from pipeline.errors import EndpointError
-from pipeline.messages import End, Event, Health, Hello, PoseFrame, encode
+from pipeline.messages import End, Event, Health, Hello, PoseFrame, encode, moment_of
 
 UNITS: Final = {
     "_ns": "nanoseconds",
@@ -43,46 +45,57 @@ class Publish:
     stage must be on the message when it arrives here, because what leaves is bytes.
     """
 
-    def __init__(self, config: Config, version: str = "") -> None:
-        self._stream = config.stream
-        self._hello = encode(
-            Hello(
-                stream=config.stream,
-                version=version or posecast_version(),
-                joint_names=JOINT_NAMES,
-                parents=PARENTS,
-                mirror_pairs=MIRROR_PAIRS,
-                units=UNITS,
-                frames_of_reference=FRAMES_OF_REFERENCE,
-                revisions=REVISIONS,
-            )
+    def __init__(self, streams: Sequence[str], version: str = "") -> None:
+        """`streams`: the names of all, at least one."""
+        self._streams = tuple(streams)
+        self._hello = Hello(
+            stream=self._streams[0],
+            version=version or posecast_version(),
+            joint_names=JOINT_NAMES,
+            parents=PARENTS,
+            mirror_pairs=MIRROR_PAIRS,
+            units=UNITS,
+            frames_of_reference=FRAMES_OF_REFERENCE,
+            revisions=REVISIONS,
+            streams=self._streams,
         )
 
     def step(self, message: PoseFrame | Event | End) -> list[tuple[str, bytes]]:
-        """Topic and payload of a message; none for End, whose public form is the event `stream_ended`."""
+        """Topic and payload of a message.
+
+        The public form of End is the event `stream_ended`. It comes before; where it did not, because nothing was ever
+        seen of the stream or a stage died, it is made here: consumers wait for it.
+        """
         match message:
             case PoseFrame():
                 return [(f"pose/{message.stream}", encode(message))]
             case Event():
+                if message.kind == "stream_ended":
+                    self._close(message.stream)
                 return [(f"event/{message.stream}", encode(message))]
             case End():
-                return []
+                return self.step(_ended(message)) if message.stream in self._hello.streams else []
+
+    def _close(self, stream: str) -> None:
+        going_on = tuple(name for name in self._hello.streams if name != stream)
+        self._hello = msgspec.structs.replace(self._hello, streams=going_on)
 
     def hello(self, topic: str) -> tuple[str, bytes]:
         """Greeting for a new subscription to the prefix `topic`, under a topic that the prefix lets through.
 
-        A subscription to something that this stream never publishes is greeted too: the hello names the
-        stream.
+        A subscription to something that is never published here is greeted too: the hello names the streams.
         """
-        own = (f"hello/{self._stream}", f"pose/{self._stream}", f"event/{self._stream}", "health/")
-        for candidate in own:
-            if candidate.startswith(topic):
-                return candidate, self._hello
-        return topic, self._hello
+        topics = [f"{kind}/{stream}" for stream in self._streams for kind in ("hello", "pose", "event")]
+        passing = (candidate for candidate in (*topics, "health/") if candidate.startswith(topic))
+        return next(passing, topic), encode(self._hello)
 
     def health(self, health: Health) -> tuple[str, bytes]:
         """Topic and payload of a stage's heartbeat."""
         return f"health/{health.stage}", encode(health)
+
+
+def _ended(end: End) -> Event:
+    return Event(**moment_of(end), kind="stream_ended", detail="nothing more was seen of it")
 
 
 def check_endpoint(endpoint: str, insecure: bool) -> None:

@@ -5,7 +5,7 @@ look a quarter of a second ahead, final ones (replay) have the window centred on
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -190,6 +190,29 @@ class Smooth:
         )
 
 
+class SmoothStreams:
+    """A `Smooth` for each stream, made when its first frame comes, around the same networks."""
+
+    batch = 1
+
+    def __init__(self, smooth: Callable[[], Smooth], note: str) -> None:
+        self._make = smooth
+        self._streams: dict[str, Smooth] = {}
+        self.note = note
+
+    def step(self, messages: Sequence[Hypotheses]) -> Iterable[PoseFrame | Event]:
+        """The revisions that these frames make possible, and events, in order for each stream."""
+        for message in messages:
+            if message.stream not in self._streams:
+                self._streams[message.stream] = self._make()
+            yield from self._streams[message.stream].step(message)
+
+    def flush(self, stream: str) -> Iterable[PoseFrame | Event]:
+        """The tail of the stream's window; nothing of a stream that had no frame."""
+        smooth = self._streams.pop(stream, None)
+        return () if smooth is None else smooth.flush()
+
+
 def _event(message: Hypotheses, kind: EventKind, subject: int, detail: str = "") -> Event:
     return Event(
         **moment_of(message),
@@ -228,6 +251,7 @@ def _points(pose: Array) -> tuple[Point3, ...]:
     return tuple((float(x), float(y), float(z)) for x, y, z in centred)
 
 
-def build(host: Host) -> Smooth:
+def build(host: Host) -> SmoothStreams:
     """The stage on this host."""
-    return Smooth(host.config, host.session(TEMPORAL_FRAME, threads=1), host.session(TEMPORAL_WINDOW, threads=1))
+    frame, window = host.session(TEMPORAL_FRAME, threads=1), host.session(TEMPORAL_WINDOW, threads=1)
+    return SmoothStreams(lambda: Smooth(host.config, frame, window), window.device)

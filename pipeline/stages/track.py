@@ -6,7 +6,7 @@ way to one that does. No subject is said as data, never by silence.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -58,6 +58,8 @@ _SMALLEST_BOX_PX: Final = 8.0
 class Tracker:
     """One subject at a time, found, followed, coasted through short losses, and given up."""
 
+    batch = 1
+
     def __init__(
         self, settings: TrackSettings, session: Session, open_ring: Callable[[], Ring], ring: Ring | None
     ) -> None:
@@ -81,21 +83,21 @@ class Tracker:
             self.dropped["restart"] = ring.attach_reader()
         self.note = session.device
 
-    def step(self, frame: Frame) -> Iterable[Track]:
-        """The subject of this frame; nothing if the picture was overwritten before it could be read."""
-        if self._ring is None:
-            self._ring = self._open_ring()
-        try:
-            with self._ring.reading(frame) as picture:
-                track = self._track(frame, picture)
-        except Overrun:
-            self.dropped["overrun"] += 1
-            return
-        finally:
-            self._ring.release(frame.seq)
-        yield track
+    def step(self, frames: Sequence[Frame]) -> Iterable[Track]:
+        """The subject of each frame; nothing if its picture was overwritten before it could be read."""
+        self._ring = self._ring or self._open_ring()
+        for frame in frames:
+            try:
+                with self._ring.reading(frame) as picture:
+                    track = self._track(frame, picture)
+            except Overrun:
+                self.dropped["overrun"] += 1
+                continue
+            finally:
+                self._ring.release(frame.seq)
+            yield track
 
-    def flush(self) -> Iterable[Track]:
+    def flush(self, stream: str) -> Iterable[Track]:
         """Nothing is held back."""
         return ()
 

@@ -29,18 +29,18 @@ def poses(run_dir: Path) -> list[PoseFrame]:
     )
     host = Host(settings, run_dir, cores=1)
     source = open_source(str(SAMPLE), settings)
-    ring = Ring.create(ring_path(run_dir), settings.capture.ring_slots, slot_bytes_for(1920, 1080))
+    ring = Ring.create(ring_path(run_dir, settings.stream), settings.capture.ring_slots, slot_bytes_for(1920, 1080))
     first = capture.Capture(settings, ring, source.info)
     rest = [stage.build(host) for stage in (track, encode, decode, smooth)]
     out = []
     for seq, picture in zip(range(FRAMES), source.pictures(), strict=False):
         messages = [first.step(picture, seq, 0)]
         for stage in rest:
-            messages = [result for message in messages for result in stage.step(message)]
+            messages = list(stage.step(messages)) if messages else []
         out += messages
     source.close()
     ring.close()
-    out += rest[-1].flush()
+    out += rest[-1].flush(settings.stream)
     return [message for message in out if isinstance(message, PoseFrame) and message.revision == "final"]
 
 

@@ -183,4 +183,4 @@ def test_health_is_never_superseded(context, address, closing) -> None:
         outbox.send(message, lambda: True)
     time.sleep(0.2)
     kinds = [type(message) for message in received(inbox)]
-    assert kinds == [Health, Event, End]
+    assert kinds == [Event, Health, End]

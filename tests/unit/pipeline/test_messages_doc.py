@@ -13,7 +13,6 @@ import msgspec
 import pytest
 import zmq
 
-from pipeline.config import Config
 from pipeline.messages import (
     SCHEMA,
     Event,
@@ -123,7 +122,7 @@ def pose(seq: int, revision: str, x: float, tracked: bool = True) -> PoseFrame:
 def test_the_consumer_runs_against_a_real_socket(tmp_path):
     script = tmp_path / "consumer.py"
     script.write_text(consumer(), encoding="utf-8")
-    publish = Publish(Config(), version="1.2.3")
+    publish = Publish(["main"], version="1.2.3")
     with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
         socket.setsockopt(zmq.LINGER, 0)
         socket.setsockopt(zmq.XPUB_VERBOSE, 1)
@@ -160,7 +159,7 @@ def test_the_consumer_runs_against_a_real_socket(tmp_path):
 def test_the_plain_package_reads_a_pose_as_documented():
     import msgpack
 
-    [(_, payload)] = Publish(Config(), version="1").step(pose(3, "refined", 0.25))
+    [(_, payload)] = Publish(["main"], version="1").step(pose(3, "refined", 0.25))
     plain = msgpack.unpackb(payload)
     assert set(plain) == {*documented("PoseFrame"), "type"}
     assert plain["stamps"] == [["capture", 1, 2]]
@@ -173,7 +172,7 @@ GOLDEN = Path(__file__).resolve().parents[2] / "golden" / f"wire_schema_{SCHEMA}
 
 
 def recorded_messages():
-    publish = Publish(Config(), version="1.2.3")
+    publish = Publish(["main"], version="1.2.3")
     event = Event(stream="main", seq=2, t_media_ns=0, t_capture_ns=0, kind="stream_ended", detail="3 frames")
     health = Health(stream="main", stage="encode", pid=7, t_unix_ns=5, state="running", dropped={"superseded": 2})
     wire = [publish.hello("")[1], *(payload for _, payload in publish.step(pose(3, "refined", 0.25)))]

@@ -2,7 +2,6 @@ import msgpack
 import pytest
 
 from engines.skeleton import JOINT_NAMES, MIRROR_PAIRS, PARENTS
-from pipeline.config import Config
 from pipeline.errors import EndpointError
 from pipeline.messages import End, Event, Health, PoseFrame
 from pipeline.stages.publish import FRAMES_OF_REFERENCE, UNITS, Publish, check_endpoint
@@ -26,7 +25,7 @@ def pose() -> PoseFrame:
 
 @pytest.fixture
 def stage() -> Publish:
-    return Publish(Config(stream="pool"), version="9.8.7")
+    return Publish(["pool"], version="9.8.7")
 
 
 def test_poses_and_events_go_out_under_their_stream(stage):
@@ -39,8 +38,27 @@ def test_poses_and_events_go_out_under_their_stream(stage):
     assert msgpack.unpackb(payload)["kind"] == "subject_lost"
 
 
-def test_the_internal_end_is_not_published(stage):
+def test_the_end_of_a_stream_is_said_once(stage):
+    assert len(stage.step(Event(**COMMON, kind="stream_ended"))) == 1
     assert stage.step(End(**COMMON)) == []
+
+
+def test_the_end_of_a_stream_of_which_nothing_came_is_said_too(stage):
+    [(topic, payload)] = stage.step(End(**COMMON))
+    assert topic == "event/pool"
+    assert msgpack.unpackb(payload)["kind"] == "stream_ended"
+    assert stage.step(End(**COMMON)) == []
+
+
+def test_a_hello_names_the_streams_that_go_on():
+    stage = Publish(["left", "right"], version="1")
+    topic, payload = stage.hello("pose/right")
+    hello = msgpack.unpackb(payload)
+    assert (topic, hello["stream"], hello["streams"]) == ("pose/right", "left", ["left", "right"])
+    assert stage.hello("pose/") == ("pose/left", payload)
+    stage.step(Event(**(COMMON | {"stream": "left"}), kind="stream_ended"))
+    hello = msgpack.unpackb(stage.hello("")[1])
+    assert (hello["stream"], hello["streams"]) == ("left", ["right"])
 
 
 def test_health_goes_out_under_the_stage(stage):

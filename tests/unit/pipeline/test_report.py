@@ -1,8 +1,9 @@
 from rich.console import Console
 
+from pipeline.config import Config
 from pipeline.messages import Health, Latency
 from pipeline.report import demo_table, health_table, next_command, written_files
-from pipeline.topology import STAGES
+from pipeline.topology import STAGES, Layout
 
 SUMMARY = {
     "source": "samples/dive.mp4",
@@ -73,7 +74,7 @@ def test_the_live_table_has_every_stage_its_drops_and_its_error():
         ),
         "decode": Health(stream="main", stage="decode", pid=1, t_unix_ns=0, state="failed", error="no [file]"),
     }
-    text = text_of(health_table(beats))
+    text = text_of(health_table(Layout(["main"], Config().processes).nodes, beats))
     assert row(text, "track").split()[:9] == ["track", "running", "9", "8", "1", "overrun", "4.2", "9.0", "123"]
     assert "OpenVINO [bf16]" in row(text, "track")
     assert "no [file]" in row(text, "decode")
@@ -87,3 +88,12 @@ def test_the_files_and_the_next_command_are_named(tmp_path):
     (tmp_path / "overlay.mp4.part").write_text("")
     assert text_of(written_files(tmp_path)).replace("\n", "").endswith(": poses.npz")
     assert ".venv/bin/posecast run rtsp://" in text_of(next_command(".venv/bin/posecast"))
+
+
+def test_the_live_table_of_several_cameras_has_a_row_for_each():
+    layout = Layout(["left", "right"], Config().processes)
+    beat = Health(stream="right", stage="track", pid=1, t_unix_ns=0, state="running", received=77)
+    text = text_of(health_table(layout.nodes, {"track.right": beat}))
+    assert row(text, "track.right").split()[:3] == ["track.right", "running", "77"]
+    assert "waiting" in row(text, "track.left")
+    assert len(text.splitlines()) == 1 + len(layout.nodes)

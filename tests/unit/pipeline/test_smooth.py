@@ -10,7 +10,7 @@ from engines.contracts import TEMPORAL_FRAME, TEMPORAL_WINDOW
 from engines.skeleton import J
 from pipeline import config
 from pipeline.messages import Event, Hypotheses, PoseFrame
-from pipeline.stages.smooth import Smooth
+from pipeline.stages.smooth import Smooth, SmoothStreams
 from tests.unit.pipeline.test_window import Echo
 
 
@@ -123,3 +123,23 @@ def test_another_subject_begins_when_nothing_is_owed_of_the_former() -> None:
     former = [frame.seq for frame in frames[:second] if frame.revision == "final"]
     assert former == list(range(30))
     assert [frame.seq for frame in frames if frame.revision == "final"] == list(range(60))
+
+
+def test_streams_do_not_know_of_each_other() -> None:
+    """Mixed as they come, each gives what it gives alone, and its tail when it ends."""
+    settings = msgspec.structs.replace(config.Config(), smooth=config.Smooth(final=True))
+    lengths = {"a": 60, "b": 35}
+    stage = SmoothStreams(lambda: Smooth(settings, Echo(TEMPORAL_FRAME), Echo(TEMPORAL_WINDOW)), "echo")
+    found: dict[str, list[PoseFrame | Event]] = {name: [] for name in lengths}
+    for seq in range(max(lengths.values())):
+        for name, length in lengths.items():
+            if seq < length:
+                for message in stage.step([msgspec.structs.replace(hypotheses(seq), stream=name)]):
+                    found[name].append(message)
+            elif seq == length:
+                found[name] += stage.flush(name)
+    found["a"] += stage.flush("a")
+    for name, length in lengths.items():
+        alone = smoothed([msgspec.structs.replace(hypotheses(seq), stream=name) for seq in range(length)], final=True)
+        assert found[name] == alone
+    assert list(stage.flush("never seen")) == []

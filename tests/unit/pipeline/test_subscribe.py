@@ -13,7 +13,6 @@ import pytest
 import zmq
 
 import pipeline.subscribe as module
-from pipeline.config import Config
 from pipeline.errors import EndpointError
 from pipeline.messages import SCHEMA, Event, Hello, PoseFrame, encode
 from pipeline.stages.publish import Publish
@@ -48,17 +47,20 @@ ENDED = Event(stream="main", seq=9, t_media_ns=0, t_capture_ns=0, kind="stream_e
 class Publisher(threading.Thread):
     """Greets `subscriptions` subscriptions on a real XPUB socket, then publishes `messages`."""
 
-    def __init__(self, messages, subscriptions: int, raw: bytes | None = None) -> None:
+    def __init__(self, messages, subscriptions: int, raw: bytes | None, streams, over) -> None:
         super().__init__(daemon=True)
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.XPUB)
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)
         self.endpoint = f"tcp://127.0.0.1:{self._socket.bind_to_random_port('tcp://127.0.0.1')}"
         self._messages, self._subscriptions, self._raw = messages, subscriptions, raw
+        self._streams, self._over = streams, over
         self.finish = threading.Event()
 
     def run(self) -> None:
-        publish = Publish(Config(), version="1.2.3")
+        publish = Publish(self._streams, version="1.2.3")
+        for stream in self._over:
+            publish.step(ended(stream))
         for _ in range(self._subscriptions):
             assert self._socket.poll(10_000)
             topic, payload = publish.hello(self._socket.recv()[1:].decode())
@@ -77,8 +79,8 @@ class Publisher(threading.Thread):
 def publisher():
     started = []
 
-    def start(messages, subscriptions: int = 3, raw: bytes | None = None) -> Publisher:
-        thread = Publisher(messages, subscriptions, raw)
+    def start(messages, subscriptions: int = 3, raw: bytes | None = None, streams=("main",), over=()) -> Publisher:
+        thread = Publisher(messages, subscriptions, raw, streams, over)
         started.append(thread)
         thread.start()
         return thread
@@ -191,3 +193,47 @@ def test_sigint_ends_a_real_process_with_0():
         assert "127.0.0.1:9" in first
         assert child.returncode == 0
         assert "Traceback" not in child.stderr.read()
+
+
+def ended(stream: str) -> Event:
+    return Event(stream=stream, seq=9, t_media_ns=0, t_capture_ns=0, kind="stream_ended")
+
+
+TWO = ["left", "right-hand"]
+
+
+def test_the_iteration_ends_when_all_streams_have(publisher):
+    messages = [pose(0, stream="left"), ended("left"), pose(1, stream="right-hand"), ended("right-hand"), pose(99)]
+    source = publisher(messages, streams=TWO)
+    with Subscription(source.endpoint) as subscription:
+        got = [message.seq for message in subscription if not isinstance(message, Hello)]
+    assert got == [0, 9, 1, 9]
+
+
+def test_who_asked_for_one_stream_waits_for_no_other(publisher):
+    source = publisher([pose(0, stream="left"), ended("left"), pose(1, stream="right-hand")], 2, streams=TWO)
+    with Subscription(source.endpoint, ["pose/left"]) as subscription:
+        got = [message.seq for message in subscription if not isinstance(message, Hello)]
+    assert got == [0]
+
+
+def test_who_comes_late_waits_for_no_stream_that_is_over(publisher):
+    source = publisher([pose(0, stream="left"), ended("left")], streams=TWO, over=["right-hand"])
+    with Subscription(source.endpoint) as subscription:
+        assert [message.seq for message in subscription if not isinstance(message, Hello)] == [0, 9]
+
+
+def test_lines_name_the_stream_where_there_are_several(publisher):
+    messages = [pose(7, stream="left"), pose(8, stream="right-hand"), ended("right-hand"), ended("left")]
+    source = publisher(messages, streams=TWO)
+    out = io.StringIO()
+    assert subscribe(source.endpoint, out=out, err=io.StringIO()) == 0
+    hello, *lines = out.getvalue().splitlines()
+    assert "streams left, right-hand" in hello
+    assert [line.split()[:3] for line in lines] == [
+        ["7", "left", "provisional"],
+        ["8", "right-hand", "provisional"],
+        ["9", "right-hand", "stream_ended"],
+        ["9", "left", "stream_ended"],
+    ]
+    assert lines[0].index("provisional") == lines[1].index("provisional")

@@ -65,7 +65,7 @@ class Stand:
         return self.capture.step(picture(centre, self.seq / RATE_HZ), self.seq, 0)
 
     def track(self, centre: tuple[float, float] | None) -> Track:
-        (track,) = self.tracker.step(self.frame(centre))
+        (track,) = self.tracker.step([self.frame(centre)])
         return track
 
 
@@ -134,9 +134,9 @@ def test_overtaken_reader_counts_and_goes_on(stand) -> None:
     stale = stand.frame((200, 150))
     for _ in range(8):
         newest = stand.frame((200, 150))
-    assert list(stand.tracker.step(stale)) == []
+    assert list(stand.tracker.step([stale])) == []
     assert stand.tracker.dropped["overrun"] == 1
-    (track,) = stand.tracker.step(newest)
+    (track,) = stand.tracker.step([newest])
     assert track.state == "acquired"
 
 
@@ -234,7 +234,7 @@ class Gullible(Bright):
 def seen(stand, centre: tuple[float, float] | None) -> Track:
     stand.seq += 1
     frame = stand.capture.step(furnished(centre, stand.seq / RATE_HZ), stand.seq, 0)
-    (track,) = stand.tracker.step(frame)
+    (track,) = stand.tracker.step([frame])
     return track
 
 
@@ -256,7 +256,7 @@ def test_an_athlete_who_moved_once_may_stand_still_while_others_pass(stand) -> N
         luma.planes[0][passer > 150] = 230
         stand.seq += 1
         both = Picture(luma.planes, "yuv420p", t_media_ns=round(stand.seq / RATE_HZ * 1e9))
-        (track,) = stand.tracker.step(stand.capture.step(both, stand.seq, 0))
+        (track,) = stand.tracker.step([stand.capture.step(both, stand.seq, 0)])
         assert track.subject == 1 and middle(track) == pytest.approx((154, 260), abs=8)
 
 
@@ -280,6 +280,6 @@ def test_what_moves_and_is_nobody_does_not_keep_from_searching(stand) -> None:
         made.planes[0][250:330, 40 + 4 * (step % 2) : 120 + 4 * (step % 2)] = 110
         stand.seq += 1
         moment = Picture(made.planes, "yuv420p", t_media_ns=round(stand.seq / RATE_HZ * 1e9))
-        (track,) = stand.tracker.step(stand.capture.step(moment, stand.seq, 0))
+        (track,) = stand.tracker.step([stand.capture.step(moment, stand.seq, 0)])
         states.append(track.state)
     assert "acquired" in states and middle(track) == pytest.approx((520, 150), abs=6)
