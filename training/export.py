@@ -56,6 +56,7 @@ RUNS: Final = {
     "diffusion_decoder": (POSE_RUNS[:1], "diffusion_decoder"),
     "temporal_frame": (("temporal",), "pretraining.mpm"),
     "temporal_window": (("temporal",), "pretraining.mpm"),
+    "temporal_live": (("temporal",), "pretraining.mpm"),
 }
 """Runs that hold a network, the better first, and its name inside."""
 HRNET_RUNS: Final = ("decode", "align_pictures", "backbone")
@@ -76,7 +77,7 @@ class Row:
 def export_networks(name: str, runs: Path, out: Path, untrained: bool) -> list[Row]:
     """Exports network `name`, or all shipped ones; those without a run are skipped unless `untrained`."""
     shipped = [contract.network for contract in SHIPPED]
-    _entries(out)  # one that cannot be gone on with is told before anything is written
+    entries_of(out)  # one that cannot be gone on with is told before anything is written
     if name != "all" and name not in CONTRACTS:
         raise TrainingError(f"network {name!r} unknown; have {', '.join(CONTRACTS)}")
     rows = []
@@ -143,10 +144,16 @@ def load_model(network: str, run: Path | None) -> tuple[nn.Module, dict[str, Any
 
 
 def export_one(network: str, run: Path | None, out: Path) -> Row:
-    """Exports, proves and writes one network, its model card and its line of the manifest."""
+    """Exports one network of a run, or with random weights."""
     out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is told before the work
-    contract = CONTRACTS[network]
     model, header = load_model(network, run)
+    trained = f"{header['recipe']} {header['step']} steps" if header else "no (random)"
+    return export_model(network, model, header, trained, out)
+
+
+def export_model(network: str, model: nn.Module, header: dict[str, Any], trained: str, out: Path) -> Row:
+    """Exports, proves and writes one network, its model card and its line of the manifest."""
+    contract = CONTRACTS[network]
     if isinstance(model, DiffusionDecoder):
         factors = header.get("inflation")
         model = Sampler(model, inflation=None if factors is None else torch.tensor(factors))
@@ -164,7 +171,6 @@ def export_one(network: str, run: Path | None, out: Path) -> Row:
         raise TrainingError(f"{network}: half-precision weights change it by {error_fp16:.2e} (bound {BOUND_FP16})")
     data = proto.SerializeToString()
     _write(out / f"{network}.onnx", data)
-    trained = f"{header['recipe']} {header['step']} steps" if header else "no (random)"
     row = Row(network, len(data), error, error_fp16, trained)
     version = _write_manifest(out, network, data, trained)
     _write(out / f"{network}.md", model_card(contract, header, row.size, error, error_fp16, version).encode())
@@ -269,7 +275,7 @@ def _write(path: Path, data: bytes) -> None:
 
 def _write_manifest(out: Path, network: str, data: bytes, trained: str) -> int:
     """Writes the line of one network and returns its version, which rises whenever its bytes change."""
-    entries = _entries(out)
+    entries = entries_of(out)
     sha256 = hashlib.sha256(data).hexdigest()
     before = entries.get(network, {})
     version = int(before.get("version", bool(before))) + (before.get("sha256") != sha256)
@@ -284,7 +290,7 @@ def _write_manifest(out: Path, network: str, data: bytes, trained: str) -> int:
     return version
 
 
-def _entries(out: Path) -> dict[str, dict[str, Any]]:
+def entries_of(out: Path) -> dict[str, dict[str, Any]]:
     """What the folder's manifest holds, nothing where there is none."""
     if not (out / MANIFEST).exists():
         return {}

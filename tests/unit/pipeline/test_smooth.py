@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from engines.contracts import TEMPORAL_FRAME, TEMPORAL_WINDOW
+from engines.contracts import TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW
 from engines.skeleton import J
 from pipeline import config
 from pipeline.messages import Event, Hypotheses, PoseFrame
@@ -38,7 +38,7 @@ def hypotheses(seq: int, rate_hz: float = 50.0, subject: int = 1, count: int = 1
 
 def smoothed(frames: list[Hypotheses], **changes: object) -> list[PoseFrame | Event]:
     settings = msgspec.structs.replace(config.Config(), smooth=config.Smooth(**changes))
-    stage = Smooth(settings, Echo(TEMPORAL_FRAME), Echo(TEMPORAL_WINDOW))
+    stage = Smooth(settings, *(Echo(contract) for contract in (TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW)))
     out: list[PoseFrame | Event] = []
     for frame in frames:
         out += stage.step(frame)
@@ -123,3 +123,20 @@ def test_another_subject_begins_when_nothing_is_owed_of_the_former() -> None:
     former = [frame.seq for frame in frames[:second] if frame.revision == "final"]
     assert former == list(range(30))
     assert [frame.seq for frame in frames if frame.revision == "final"] == list(range(60))
+
+
+def test_frames_before_a_gap_are_refined_by_the_network() -> None:
+    """The decoder's poses are the same for all joints, so root-relative zero; the network's show the keypoints."""
+    frames = [hypotheses(seq) for seq in range(60)]
+    late = [msgspec.structs.replace(frame, t_media_ns=frame.t_media_ns + 5_000_000_000) for frame in frames[40:]]
+    refined = poses(smoothed(frames[:40] + late), "refined")
+    assert [pose.seq for pose in refined] == list(range(60))
+    assert all(np.ptp(np.asarray(pose.joints_root_m)[:, 0]) > 1 for pose in refined[:40])
+
+
+def test_without_a_subject_the_network_rests() -> None:
+    live = Echo(TEMPORAL_LIVE)
+    stage = Smooth(config.Config(), Echo(TEMPORAL_FRAME), live)
+    out = [message for seq in range(60) for message in stage.step(hypotheses(seq, subject=int(seq < 20)))]
+    assert live.calls == 33 - 8  # from the ninth frame on, and until the last frame of the subject is refined
+    assert [pose.seq for pose in poses(out, "refined") if pose.tracked] == list(range(20))
