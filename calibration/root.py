@@ -58,15 +58,14 @@ def root_from_joints(
 def _solve(pose: Floats, flat: Floats, confidence: Floats) -> Root | None:
     """Iteratively reweighted; arrays are (2, J), the equations of X above those of Y."""
     a, z = np.ascontiguousarray(flat.T), np.ascontiguousarray(pose[:, 2])
+    nearest = float(z.min())
     values = a * z - pose[:, :2].T
     products = np.stack([np.ones_like(a), a, values, a * a, a * values], axis=-1)
     root = _least_squares(products, np.stack([confidence, confidence]))
     for _ in range(_ITERATIONS):
-        if root is None:
+        if root is None or root[2] + nearest <= 0:
             return None
         depth = root[2] + z
-        if depth.min() <= 0:
-            return None
         weight = confidence / (depth * depth) * _huber(_error(root, a, values, depth))
         before, root = root, _least_squares(products, weight)
         if root is not None and max(abs(now - then) for now, then in zip(root, before, strict=True)) < _SETTLED_M:
@@ -98,8 +97,8 @@ def _huber(error: Floats) -> Floats:
     """Weights in 0..1: one within 1.5 robust standard deviations, then falling with the error."""
     size = np.abs(error)
     half = size.size // 2  # an even number of them: the median is the mean of the two in the middle
-    median = float(np.partition(size.ravel(), (half - 1, half))[half - 1 : half + 1].mean())
-    limit = _HUBER * _NORMAL_MAD * median
+    ordered = np.partition(size.ravel(), (half - 1, half))
+    limit = _HUBER * _NORMAL_MAD * float(ordered[half - 1] + ordered[half]) / 2
     return np.asarray(limit / np.maximum(size, limit)) if limit > 0 else np.ones_like(size)
 
 
