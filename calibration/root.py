@@ -56,56 +56,65 @@ def root_from_joints(
 
 
 def _solve(pose: Floats, flat: Floats, confidence: Floats) -> Root | None:
-    rows, values = _equations(pose, flat)
-    base = np.repeat(confidence, 2)
-    root = _least_squares(rows, values, base)
+    """Iteratively reweighted; arrays are (2, J), the equations of X above those of Y."""
+    a, z = np.ascontiguousarray(flat.T), np.ascontiguousarray(pose[:, 2])
+    nearest = float(z.min())
+    values = a * z - pose[:, :2].T
+    products = np.stack([np.ones_like(a), a, values, a * a, a * values], axis=-1)
+    root = _least_squares(products, np.stack([confidence, confidence]))
     for _ in range(_ITERATIONS):
-        if root is None:
+        if root is None or root[2] + nearest <= 0:
             return None
-        depth = np.repeat(root[2] + pose[:, 2], 2)
-        if depth.min() <= 0:
-            return None
-        error = (rows @ root - values) / depth
-        before, root = root, _least_squares(rows, values, base * _huber(error) / depth**2)
-        if root is not None and np.abs(root - before).max() < _SETTLED_M:
+        depth = root[2] + z
+        weight = confidence / (depth * depth) * _huber(_error(root, a, values, depth))
+        before, root = root, _least_squares(products, weight)
+        if root is not None and max(abs(now - then) for now, then in zip(root, before, strict=True)) < _SETTLED_M:
             break
-    return None if root is None else _answer(pose, rows, values, base, root)
+    return None if root is None else _answer(a, z, values, confidence, root)
 
 
-def _equations(pose: Floats, flat: Floats) -> tuple[Floats, Floats]:
-    """Rows (2J, 3) and right-hand sides (2J,), for each joint that of a, then that of b."""
-    rows = np.zeros((len(pose), 2, 3))
-    rows[:, 0, 0] = rows[:, 1, 1] = 1.0
-    rows[:, :, 2] = -flat
-    return rows.reshape(-1, 3), (flat * pose[:, 2:] - pose[:, :2]).reshape(-1)
+def _least_squares(products: Floats, weight: Floats) -> tuple[float, float, float] | None:
+    """X, Y, Z that solve X - a Z = value and its like for Y best; None when the points do not determine them.
 
-
-def _least_squares(rows: Floats, values: Floats, weight: Floats) -> Floats | None:
-    """Solution (3,); None when the rows do not determine it."""
-    normal = rows.T @ (rows * weight[:, None])
-    if np.linalg.cond(normal) > _WORST_CONDITION:
+    For any Z the best X and Y are weighted means, so Z is the slope of the centred equations. `products` (2, J, 5)
+    are 1, a, value, a^2, a value.
+    """
+    (n_x, a_x, v_x, aa_x, av_x), (n_y, a_y, v_y, aa_y, av_y) = (weight[:, None] @ products)[:, 0].tolist()
+    spread = aa_x - a_x * a_x / n_x + aa_y - a_y * a_y / n_y
+    if spread * _WORST_CONDITION < n_x + n_y:
         return None
-    return np.asarray(np.linalg.solve(normal, rows.T @ (weight * values)))
+    z = (a_x * v_x / n_x - av_x + a_y * v_y / n_y - av_y) / spread
+    return (v_x + a_x * z) / n_x, (v_y + a_y * z) / n_y, z
+
+
+def _error(root: tuple[float, float, float], a: Floats, values: Floats, depth: Floats) -> Floats:
+    """What is left of the equations (2, J), on the plane Z = 1."""
+    x, y, z = root
+    return np.asarray((np.array([[x], [y]]) - a * z - values) / depth)
 
 
 def _huber(error: Floats) -> Floats:
     """Weights in 0..1: one within 1.5 robust standard deviations, then falling with the error."""
     size = np.abs(error)
-    limit = _HUBER * _NORMAL_MAD * float(np.median(size))
+    half = size.size // 2  # an even number of them: the median is the mean of the two in the middle
+    ordered = np.partition(size.ravel(), (half - 1, half))
+    limit = _HUBER * _NORMAL_MAD * float(ordered[half - 1] + ordered[half]) / 2
     return np.asarray(limit / np.maximum(size, limit)) if limit > 0 else np.ones_like(size)
 
 
-def _answer(pose: Floats, rows: Floats, values: Floats, base: Floats, root: Floats) -> Root | None:
+def _answer(a: Floats, z: Floats, values: Floats, confidence: Floats, root: tuple[float, float, float]) -> Root | None:
     """The root with its covariance: inverse normal matrix times the variance of Huber's estimate."""
-    depth = np.repeat(root[2] + pose[:, 2], 2)
+    depth = root[2] + z
     if depth.min() <= 0:
         return None
-    normal = rows.T @ (rows * (base / depth**2)[:, None])
-    error = (rows @ root - values) / depth
+    weight = confidence / depth**2
+    total, (by_x, by_y) = weight.sum(), (a * weight).sum(axis=1)
+    normal = np.array([[total, 0, -by_x], [0, total, -by_y], [-by_x, -by_y, (a**2 * weight).sum()]])
+    error = _error(root, a, values, depth)
     huber = _huber(error)
     inliers = float(np.mean(huber == 1.0))
-    variance = float(base @ (huber * error) ** 2) / (len(values) - 3) / inliers**2
+    variance = float((confidence * (huber * error) ** 2).sum()) / (error.size - 3) / inliers**2
     covariance = np.linalg.inv(normal) * variance
     if np.sqrt(covariance[2, 2]) > MAX_RELATIVE_DEPTH_SD * root[2]:
         return None
-    return Root(root, covariance)
+    return Root(np.array(root), covariance)

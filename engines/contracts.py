@@ -21,6 +21,11 @@ WINDOW: Final = 243
 TOKEN: Final = 256
 FEATURE: Final = TOKEN + 3 * J + 2
 """A frame's token for the temporal transformer, the pose and the view that it carries past it."""
+LIVE_WINDOW: Final = 61
+"""Newest frames that a live stream's poses are made of: of these the network makes as good poses as of all `WINDOW`
+(`benchmarks/temporal.py`), in a quarter of the time."""
+LIVE_READ: Final = 40
+"""Newest frames whose poses come out of it."""
 LOOKAHEADS: Final = (0, 1, 2, 4, 8, 13, 27, 121)
 """Look-aheads (frames) for which the temporal network has a learned embedding; its input is the index in this table."""
 
@@ -146,6 +151,23 @@ TEMPORAL_WINDOW: Final = Contract(
     outputs=(Tensor("joints", ("B", WINDOW, J, 3), "float32", "root-relative joints, camera axes, metres"),),
 )
 
+TEMPORAL_LIVE: Final = Contract(
+    "temporal_live",
+    inputs=(
+        Tensor("features", ("B", LIVE_WINDOW, FEATURE), "float32", "oldest first, newest last"),
+        Tensor("seen", ("B", LIVE_WINDOW), "float32", "1 where the frame exists, 0 where it is masked from attention"),
+        Tensor("lookahead", ("B",), "int64", "index in LOOKAHEADS: how far behind the newest frame"),
+    ),
+    outputs=(
+        Tensor(
+            "joints",
+            ("B", LIVE_READ, J, 3),
+            "float32",
+            "of the newest frames, newest last: root-relative joints, camera axes, metres",
+        ),
+    ),
+)
+
 SHIPPED: Final = (
     STN,
     encoder("w18_small_v2"),
@@ -154,5 +176,6 @@ SHIPPED: Final = (
     DIFFUSION_DECODER,
     TEMPORAL_FRAME,
     TEMPORAL_WINDOW,
+    TEMPORAL_LIVE,
 )
 """Every network whose weights lie in `weights/`."""

@@ -25,6 +25,7 @@ from engines.contracts import (
     POSE3D_ENCODER,
     STN,
     TEMPORAL_FRAME,
+    TEMPORAL_LIVE,
     TEMPORAL_WINDOW,
     Contract,
     encoder,
@@ -44,6 +45,7 @@ CONTRACTS: Final = {
         DIFFUSION_DECODER,
         TEMPORAL_FRAME,
         TEMPORAL_WINDOW,
+        TEMPORAL_LIVE,
     )
 }
 """Contract of every network that can be exported, by its name."""
@@ -127,11 +129,24 @@ class TemporalWindowContract(nn.Module):
         return self.model.window(features, seen, lookahead)
 
 
+class TemporalLiveContract(nn.Module):
+    """`TEMPORAL_LIVE` contract: the window part of an `MPM`, over the newest frames alone."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> Tensor:
+        """[B,61,309], [B,61], [B] int64 -> joints [B,40,17,3]."""
+        return self.model.newest(features, seen, lookahead)
+
+
 _WRAPPERS: Final[dict[str, Callable[[nn.Module], nn.Module]]] = {
     STN.network: STNContract,
     **{encoder(variant).network: EncoderContract for variant in ENCODERS},
     TEMPORAL_FRAME.network: TemporalFrameContract,
     TEMPORAL_WINDOW.network: TemporalWindowContract,
+    TEMPORAL_LIVE.network: TemporalLiveContract,
 }
 
 
@@ -141,7 +156,7 @@ def exportable(network: str, model: nn.Module) -> nn.Module:
     Args:
         network: a key of `CONTRACTS`.
         model: `STN` without rotation, `HRNet`, `PoseEncoder2D`, `PoseEncoder3D`, `MLPDecoder` of out_dim 3,
-            `Sampler` (diffusion_decoder) or `MPM` (both temporal networks).
+            `Sampler` (diffusion_decoder) or `MPM` (the temporal networks).
 
     Raises:
         ValueError: unknown network.

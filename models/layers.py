@@ -11,6 +11,9 @@ exp(-1e4) is exactly 0 in single precision, the number still fits half precision
 NaN when a whole window is masked.
 """
 
+ALL = slice(None)
+"""Every token of a sequence."""
+
 
 class ResidualMLP(nn.Module):
     """x + W2 drop(relu(W1 LN(x))), the 2-layer residual block of UniHPE's MLPs; [..., width] -> same."""
@@ -58,9 +61,10 @@ class Attention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B,heads,T,D/heads]
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, first: int | None = None) -> Tensor:
-        """[B,T,D] -> [B,T,D], or [B,first,D]; `mask` is added to the logits, broadcastable to [B,heads,T,T]."""
-        q, k, v = self._split(self.query(x[:, :first])), self._split(self.key(x)), self._split(self.value(x))
+    def forward(self, x: Tensor, mask: Tensor | None = None, kept: slice = ALL) -> Tensor:
+        """[B,T,D] -> [B,T,D], or of the tokens `kept` alone; `mask` is added to the logits, broadcastable to
+        [B,heads,T,T] (T the kept ones, then all)."""
+        q, k, v = self._split(self.query(x[:, kept])), self._split(self.key(x)), self._split(self.value(x))
         drop = self.dropout if self.training else 0.0
         y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=drop)
         return self.out(y.transpose(1, 2).flatten(2))
@@ -76,9 +80,9 @@ class TransformerLayer(nn.Module):
         self.fc1, self.fc2 = nn.Linear(dim, ffn), nn.Linear(ffn, dim)
         self.drop = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None, first: int | None = None) -> Tensor:
-        """[B,T,D] -> [B,T,D]; with `first` only that many leading tokens, for a layer whose others nobody reads."""
-        x = x[:, :first] + self.drop(self.attention(self.norm1(x), mask, first))
+    def forward(self, x: Tensor, mask: Tensor | None = None, kept: slice = ALL) -> Tensor:
+        """[B,T,D] -> [B,T,D]; or only the tokens `kept`, for a layer whose others nobody reads."""
+        x = x[:, kept] + self.drop(self.attention(self.norm1(x), mask, kept))
         return x + self.drop(self.fc2(self.drop(functional.relu(self.fc1(self.norm2(x))))))
 
 

@@ -44,7 +44,7 @@ class _Transformer(nn.Module):
         x = torch.cat(tokens, dim=1)  # [B,1+17+n,d]
         for layer in self.layers[:-1]:
             x = layer(x)
-        x = self.layers[-1](x, first=1)  # nobody reads the other tokens of the last layer: a quarter of the cost
+        x = self.layers[-1](x, kept=slice(1))  # nobody reads the other tokens of the last layer: a quarter of the cost
         return self.out(self.norm(x[:, 0]))  # [B,1024]
 
 

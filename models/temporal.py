@@ -23,9 +23,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.contracts import LOOKAHEADS, TOKEN, WINDOW
+from engines.contracts import LIVE_READ, LOOKAHEADS, TOKEN, WINDOW
 from engines.skeleton import PELVIS, J
-from models.layers import MASKED_LOGIT, Attention, TransformerLayer, key_mask
+from models.layers import ALL, MASKED_LOGIT, Attention, TransformerLayer, key_mask
 from models.view import NUMBERS, filled, from_view, into_view, keypoints_in_view, view_of
 
 STRIDES: Final = {27: (3, 3, 3), 81: (3, 3, 3, 3), 243: (3, 3, 3, 3, 3), 351: (3, 9, 13)}
@@ -78,11 +78,13 @@ class TemporalEncoder(nn.Module):
         self.position = nn.Parameter(0.1 * sinusoids(frames, dim))
         self.layers = nn.ModuleList(TransformerLayer(dim, heads, ffn, dropout) for _ in range(layers))
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-        """[B,T,D] with positions already added -> [B,T,D]."""
-        for layer in self.layers:
+    def forward(self, tokens: Tensor, mask: Tensor | None = None, kept: slice = ALL) -> Tensor:
+        """[B,T,D] with positions already added -> [B,T,D], or of the tokens `kept` alone; `mask` [B,1,1 or T,T]."""
+        for layer in self.layers[:-1]:
             tokens = layer(tokens, mask)
-        return tokens
+        if mask is not None and mask.shape[-2] > 1:
+            mask = mask[..., kept, :]
+        return self.layers[-1](tokens, mask, kept)
 
 
 class StridedLayer(nn.Module):
@@ -282,15 +284,19 @@ class MPM(nn.Module):
         mode = use_3d * torch.where(use_2d > 0.5, self.mode[1], self.mode[0])
         return self.with_carried(use_2d * flat + use_3d * deep + mode, joints, use_3d * (1 - joints_missing), view)
 
-    def mix(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> Tensor:
-        """Temporal part: features [B,T,256+53], [B,T], [B] int64 -> tokens [B,T,256]."""
+    def mix(self, features: Tensor, seen: Tensor, lookahead: Tensor, kept: slice = ALL) -> Tensor:
+        """Temporal part: features [B,T,256+53], [B,T], [B] int64 -> tokens [B,T,256], or of the frames `kept` alone.
+
+        Fewer frames than the window has are its newest.
+        """
+        newest = slice(self.frames - seen.shape[1], None)
         # Nothing of an unseen frame enters.
         frames = torch.where(seen.unsqueeze(-1) > 0.5, features[..., : self.dim], 0.0)
         mask = key_mask(seen)  # [B,1,1,T]
         if self.causal:
-            mask = mask + self.later  # [B,1,T,T]
-        tokens = frames + self.temporal.position + self.lookahead(lookahead).unsqueeze(1)
-        return self.temporal(tokens, mask)
+            mask = mask + self.later[newest, newest]  # [B,1,T,T]
+        tokens = frames + self.temporal.position[newest] + self.lookahead(lookahead).unsqueeze(1)
+        return self.temporal(tokens, mask, kept)
 
     def window(self, features: Tensor, seen: Tensor, lookahead: Tensor) -> Tensor:
         """Joints of every frame of a window.
@@ -305,6 +311,21 @@ class MPM(nn.Module):
         """
         tokens = self.mix(features, seen, lookahead)
         return self.poses(tokens, features, seen)
+
+    def newest(self, features: Tensor, seen: Tensor, lookahead: Tensor, read: int = LIVE_READ) -> Tensor:
+        """Joints of the newest frames of a stream, from a window in which only its newest n frames may be seen.
+
+        Args:
+            features, seen, lookahead: as of `window`, [B,n,256+53], [B,n], [B].
+            read: of how many frames, at most n.
+
+        Returns:
+            [B,read,17,3], the newest last: what `window` gives with older frames unseen, but a frame that nobody saw
+            takes the view of one among these.
+        """
+        kept = slice(seen.shape[1] - read, None)
+        tokens = self.mix(features, seen, lookahead, kept)
+        return self.poses(tokens, features[:, kept], seen[:, kept])
 
     def poses(self, tokens: Tensor, features: Tensor, seen: Tensor) -> Tensor:
         """Joints [B,T,17,3] in camera axes from mixed tokens [B,T,256] and the features [B,T,256+53] they came from."""

@@ -51,7 +51,7 @@ class Motion:
             before = self._past[0][1]
             change = grey.astype(np.int16) - before
             change -= np.int16(np.median(change))  # a lamp or the exposure changes all of it
-            self._moving = (np.abs(change) > STEP).astype(np.uint8)
+            self._moving = (np.abs(change) > STEP).view(np.uint8)
             self.camera_rests = self._moving.mean() <= CAMERA_SHARE and _shift(before, grey) <= CAMERA_CELLS
             self._blobs = _blobs(self._moving) if self.camera_rests else ()
         self._past.append((t_s, grey))
@@ -79,10 +79,14 @@ def _shift(before: Cells, after: Cells) -> float:
 def _blobs(moving: Cells) -> tuple[Box, ...]:
     """Connected cells, a gap of one cell forgiven, largest first; edges in cells."""
     joined = cv2.dilate(moving, np.ones((3, 3), np.uint8))
-    _, labels, rows, _ = cv2.connectedComponentsWithStats(joined)
-    counts = np.bincount(labels.ravel(), weights=moving.ravel())
+    x, y, wide, high = cv2.boundingRect(joined)  # most of the picture rests and need not be searched
+    if not wide:
+        return ()
+    part = np.s_[y : y + high, x : x + wide]
+    _, labels, rows, _ = cv2.connectedComponentsWithStats(joined[part])
+    counts = np.bincount(labels[moving[part].view(np.bool_)], minlength=len(rows))
     found = [
-        (counts[label], (left, top, left + across, top + down))
+        (counts[label], (x + left, y + top, x + left + across, y + top + down))
         for label, (left, top, across, down, _) in enumerate(rows.tolist())
         if label and counts[label] >= _SMALLEST_BLOB and max(across, down) <= _LARGEST_BLOB * STN_PX
     ]

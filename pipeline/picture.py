@@ -5,6 +5,7 @@ metadata: u right, v down, centre of the top-left pixel at (0, 0). "Coded" is th
 gives it, before rotation.
 """
 
+import functools
 from dataclasses import dataclass, replace
 from typing import Final, Literal, cast
 
@@ -149,6 +150,7 @@ def _reformatted(frame: av.VideoFrame) -> av.VideoFrame:
     return frame.reformat(format="yuv420p", dst_color_range=target)
 
 
+@functools.cache
 def rgb_from_yuv(matrix: Matrix, full_range: bool) -> npt.NDArray[np.float32]:
     """Affine map (3, 4) from (Y, Cb, Cr) to (R, G, B), all 0..255 (ITU-R BT.601 and BT.709)."""
     red, blue = (0.2126, 0.0722) if matrix == "bt709" else (0.299, 0.114)
@@ -171,19 +173,24 @@ def cut(picture: Picture, img_from_crop: npt.ArrayLike, size: tuple[int, int]) -
     `img_from_crop` (3, 3) takes crop pixels to shown pixels. Only the pixels under the crop are read,
     warped and converted; minified crops are averaged first, so that fine texture does not alias.
     """
-    luma_from_crop = picture.coded_from_img @ np.asarray(img_from_crop, np.float64).reshape(3, 3)
+    luma_from_crop = np.asarray(img_from_crop, np.float64).reshape(3, 3)
+    if picture.rotation_deg:
+        luma_from_crop = picture.coded_from_img @ luma_from_crop
     luma = sampling_of(picture.planes[0].shape, luma_from_crop, size)
     if luma is None:
         return np.zeros((size[1], size[0], 3), np.uint8)
-    yuv = np.empty((size[1], size[0], 3), np.uint8)
-    yuv[..., 0] = luma.warp(picture.planes[0])
-    for channel, plane in enumerate(_chroma(picture), start=1):
-        chroma = sampling_of(plane.shape, _CHROMA_FROM_LUMA @ luma_from_crop, size)
-        yuv[..., channel] = _NEUTRAL if chroma is None else chroma.warp(plane)
+    planes = _chroma(picture)
+    chroma = sampling_of(planes[0].shape, _CHROMA_FROM_LUMA @ luma_from_crop, size)
+    colours = [_neutral(size) if chroma is None else chroma.warp(plane) for plane in planes]
+    yuv = cv2.merge([luma.warp(picture.planes[0]), *colours])
     rgb = cv2.transform(yuv, rgb_from_yuv(picture.matrix, picture.full_range))
     if luma.is_inside:
         return cast(Bytes, rgb)
     return cast(Bytes, cv2.bitwise_and(rgb, rgb, mask=luma.covered()))
+
+
+def _neutral(size: tuple[int, int]) -> Bytes:
+    return np.full((size[1], size[0]), _NEUTRAL, np.uint8)
 
 
 def _chroma(picture: Picture) -> tuple[Bytes, Bytes]:
@@ -195,9 +202,7 @@ def _chroma(picture: Picture) -> tuple[Bytes, Bytes]:
 
 def thumbnail(picture: Picture, size_px: int) -> bytes:
     """The whole shown picture squeezed to size_px x size_px, area averaged: RGB bytes, row by row."""
-    yuv = np.empty((size_px, size_px, 3), np.uint8)
-    for channel, plane in enumerate((picture.planes[0], *_chroma(picture))):
-        yuv[..., channel] = _squeezed(plane, size_px)
+    yuv = cv2.merge([_squeezed(plane, size_px) for plane in (picture.planes[0], *_chroma(picture))])
     rgb = cv2.transform(yuv, rgb_from_yuv(picture.matrix, picture.full_range))
     return np.rot90(rgb, -(picture.rotation_deg // 90)).tobytes()
 

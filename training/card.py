@@ -12,6 +12,7 @@ WHAT: Final = {
     "mlp_decoder": "Residual MLP: one root-relative 3D pose from an embedding.",
     "diffusion_decoder": "Score-matching diffusion, 8 DDIM steps unrolled: several 3D poses from an embedding.",
     "temporal_frame": "Per-frame part of the masked pose model: feature of one frame's keypoints.",
+    "temporal_live": "Window part of the masked pose model over a live stream's newest frames alone.",
     "temporal_window": "Window part of the masked pose model: 3D poses of 243 frames at a chosen look-ahead.",
 }
 
@@ -67,6 +68,8 @@ def model_card(
 def _training(header: dict[str, Any]) -> list[str]:
     if not header:
         return ["None: random weights, for trying the pipeline only."]
+    if "cut_from" in header:
+        return [f"- weights of {header['cut_from']}, of which this network is a part; its card says how it was trained"]
     options = header.get("options", {})
     machine = header.get("hardware", f"{options.get('threads', '?')} processor thread(s)")
     lines = [

@@ -82,10 +82,11 @@ def export_command(
     untrained: Annotated[bool, typer.Option(help="Write networks without a run too, with random weights.")] = False,
 ) -> None:
     """Export trained networks to ONNX, prove each equal to its torch model, write model cards and the manifest."""
+    from training import cut
     from training.export import export_networks
 
     try:
-        rows = export_networks(name, runs, out, untrained)
+        rows = [cut.export_cut(name, out)] if cut.is_cut(name, runs) else export_networks(name, runs, out, untrained)
     except TrainingError as error:
         raise Refused(str(error)) from None
     except OSError as error:

@@ -57,6 +57,7 @@ RUNS: Final = {
     "diffusion_decoder": (POSE_RUNS[:1], "diffusion_decoder"),
     "temporal_frame": (("temporal",), "pretraining.mpm"),
     "temporal_window": (("temporal",), "pretraining.mpm"),
+    "temporal_live": (("temporal",), "pretraining.mpm"),
 }
 """Runs that hold a network, the better first, and its name inside."""
 HRNET_RUNS: Final = ("decode", "align_pictures", "backbone")
@@ -77,7 +78,7 @@ class Row:
 def export_networks(name: str, runs: Path, out: Path, untrained: bool) -> list[Row]:
     """Exports network `name`, or all shipped ones; those without a run are skipped unless `untrained`."""
     shipped = [contract.network for contract in SHIPPED]
-    entries(out)  # one that cannot be gone on with is told before anything is written
+    entries_of(out)  # one that cannot be gone on with is told before anything is written
     if name != "all" and name not in CONTRACTS:
         raise TrainingError(f"network {name!r} unknown; have {', '.join(CONTRACTS)}")
     rows = []
@@ -144,10 +145,16 @@ def load_model(network: str, run: Path | None) -> tuple[nn.Module, dict[str, Any
 
 
 def export_one(network: str, run: Path | None, out: Path) -> Row:
-    """Exports, proves and writes one network, its model card and its line of the manifest."""
+    """Exports one network of a run, or with random weights."""
     out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be is told before the work
-    contract = CONTRACTS[network]
     model, header = load_model(network, run)
+    trained = f"{header['recipe']} {header['step']} steps" if header else "no (random)"
+    return export_model(network, model, header, trained, out)
+
+
+def export_model(network: str, model: nn.Module, header: dict[str, Any], trained: str, out: Path) -> Row:
+    """Exports, proves and writes one network, its model card and its line of the manifest."""
+    contract = CONTRACTS[network]
     if isinstance(model, DiffusionDecoder):
         factors = header.get("inflation")
         model = Sampler(model, inflation=None if factors is None else torch.tensor(factors))
@@ -167,7 +174,6 @@ def export_one(network: str, run: Path | None, out: Path) -> Row:
     if not store.has(network, out) or (out / f"{network}.onnx").read_bytes() != data:
         _drop_variant(out, network)
     write(out / f"{network}.onnx", data)
-    trained = f"{header['recipe']} {header['step']} steps" if header else "no (random)"
     row = Row(network, len(data), error, error_fp16, trained)
     version = write_entry(out, network, network, data, trained)
     write(out / f"{network}.md", model_card(contract, header, row.size, error, error_fp16, version).encode())
@@ -274,7 +280,7 @@ def write(path: Path, data: bytes) -> None:
 def write_entry(out: Path, name: str, network: str, data: bytes, trained: str) -> int:
     """Writes the manifest's line of the file `name` of a network and returns its version, which rises whenever its
     bytes change."""
-    lines = entries(out)
+    lines = entries_of(out)
     sha256 = hashlib.sha256(data).hexdigest()
     before = lines.get(name, {})
     version = int(before.get("version", bool(before))) + (before.get("sha256") != sha256)
@@ -296,13 +302,13 @@ def _write_manifest(out: Path, lines: dict[str, dict[str, Any]]) -> None:
 def _drop_variant(out: Path, network: str) -> None:
     """The int8 variant was made of the network that has just been replaced."""
     name = store.whole_numbers(network)
-    lines = entries(out)
+    lines = entries_of(out)
     if lines.pop(name, None) is not None:
         _write_manifest(out, lines)
     (out / f"{name}.onnx").unlink(missing_ok=True)
 
 
-def entries(out: Path) -> dict[str, dict[str, Any]]:
+def entries_of(out: Path) -> dict[str, dict[str, Any]]:
     """What the folder's manifest holds, nothing where there is none."""
     if not (out / MANIFEST).exists():
         return {}

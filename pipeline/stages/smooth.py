@@ -15,18 +15,16 @@ import numpy.typing as npt
 from calibration.camera import Camera
 from calibration.root import root_from_joints
 from engines.codecs import Crop, box_token, fitted, normalised_keypoints
-from engines.contracts import TEMPORAL_FRAME, TEMPORAL_WINDOW, WINDOW
+from engines.contracts import TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW, WINDOW
 from engines.session import Session
 from engines.skeleton import PELVIS, J
 from pipeline.config import Config
 from pipeline.messages import Event, EventKind, Hypotheses, Point3, PoseFrame, Revision, moment_of
 from pipeline.stage import Host
-from pipeline.window import Measured, Window
+from pipeline.window import Look, Measured, Window
 
 Array = npt.NDArray[np.float32]
 
-WARM_UP: Final = 9
-"""Below so many seen frames in the window the per-frame decoder's pose is published instead."""
 _FINAL_BLOCK: Final = 27
 """Final poses are read from one centred window in blocks of so many cells."""
 
@@ -43,20 +41,23 @@ class Held:
 class Smooth:
     """Turns hypotheses into poses in time, and tells what happens to the subject."""
 
-    def __init__(self, config: Config, frame_session: Session, window_session: Session) -> None:
+    def __init__(
+        self, config: Config, frame_session: Session, live_session: Session, window_session: Session | None = None
+    ) -> None:
+        """`window_session` makes the final poses; without those it is not needed."""
         self._settings = config.smooth
         self._fov_deg = config.camera.vertical_fov_deg
-        self._sessions = (frame_session, window_session)
+        self._camera: Camera | None = None
+        self._sessions = (frame_session, live_session, window_session)
         self._window: Window | None = None
         self._recent: deque[Held] = deque(maxlen=3)
         self._to_refine: deque[Held] = deque()
         self._to_finish: deque[Held] = deque()
         self._subject = 0
-        self._poses: Array | None = None
-        self._looked_at = -1
+        self._looks: deque[Look] = deque(maxlen=2)
         self._frames = 0
         self._last: Hypotheses | None = None
-        self.note = window_session.device
+        self.note = live_session.device
 
     def step(self, message: Hypotheses) -> Iterable[PoseFrame | Event]:
         """The revisions that this frame makes possible, and events, in order."""
@@ -64,13 +65,14 @@ class Smooth:
         if self._window is None or self._began_again(message):
             yield from self._tail()
             self._window = Window(*self._sessions, message.rate_hz)
+            self._looks.clear()
         elif self._is_another(message):
             # First what is still owed of the former subject: the window cannot tell whose its frames are.
             yield from self._tail()
             self._window.forget()
-        held = self._take(message, self._window)
+        self._take(message, self._window)
         self._look(self._window)
-        yield from self._provisional(held, self._window)
+        yield from self._provisional()
         yield from self._refined(self._window, self._window.newest - self._settings.refined)
         yield from self._final(self._window, self._window.newest - self._settings.final_lookahead)
         self._last = message
@@ -105,7 +107,7 @@ class Smooth:
                 yield _event(message, "subject_acquired", subject)
         self._subject = subject
 
-    def _take(self, message: Hypotheses, window: Window) -> Held:
+    def _take(self, message: Hypotheses, window: Window) -> None:
         decoded = _mean(message)
         held = Held(message, window.push(message.t_media_ns, self._measured(message, decoded)), decoded)
         self._frames += 1
@@ -113,7 +115,6 @@ class Smooth:
         self._to_refine.append(held)
         if self._settings.final:
             self._to_finish.append(held)
-        return held
 
     def _measured(self, message: Hypotheses, decoded: Array | None) -> Measured | None:
         if not message.joints_img_px or message.crop_img_px is None:
@@ -121,20 +122,22 @@ class Smooth:
         u, v, height_px = message.crop_img_px
         crop = Crop((u, v), height_px)
         missing = np.asarray(message.joints_conf, np.float32) < self._settings.min_confidence
-        camera = Camera.guessed(message.width, message.height, self._fov_deg)
+        camera = self._camera_of(message)
         keypoints = normalised_keypoints(message.joints_img_px, crop)
         fused = None if decoded is None else decoded - decoded[PELVIS]
         return Measured(keypoints, missing.astype(np.float32), box_token(crop, camera), fused)
 
-    def _look(self, window: Window) -> None:
-        """Run the window once; provisional and refined poses are both read from its result."""
-        if self._frames % self._settings.every:
-            return
-        enough = window.seen(window.newest) >= WARM_UP
-        self._poses = window.poses(window.newest, self._settings.provisional) if enough else None
-        self._looked_at = window.newest
+    def _camera_of(self, message: Hypotheses) -> Camera:
+        if self._camera is None or (self._camera.width, self._camera.height) != (message.width, message.height):
+            self._camera = Camera.guessed(message.width, message.height, self._fov_deg)
+        return self._camera
 
-    def _provisional(self, held: Held, window: Window) -> Iterator[PoseFrame]:
+    def _look(self, window: Window) -> None:
+        """A look at the window; provisional and refined poses are both read from it."""
+        if self._frames % self._settings.every == 0:
+            self._looks.append(Look(window, window.newest, self._settings.provisional))
+
+    def _provisional(self) -> Iterator[PoseFrame]:
         behind = self._settings.provisional
         if len(self._recent) > behind:
             frame = self._recent[-1 - behind]
@@ -152,7 +155,7 @@ class Smooth:
             first = self._to_finish[0].cell
             centre = first + _FINAL_BLOCK // 2
             end = min(window.newest, centre + self._settings.final_lookahead)
-            poses = window.poses(end, end - centre) if window.seen(end) >= WARM_UP else None
+            poses = window.poses(end, end - centre)
             while self._to_finish and self._to_finish[0].cell < first + _FINAL_BLOCK:
                 frame = self._to_finish.popleft()
                 pose = frame.decoded if poses is None else fitted(poses, WINDOW - 1 + frame.cell - end)
@@ -161,14 +164,16 @@ class Smooth:
                 )
 
     def _read(self, frame: Held) -> Array | None:
-        if self._poses is None or not 0 <= self._looked_at - frame.cell < WINDOW:
-            return frame.decoded
-        return fitted(self._poses, WINDOW - 1 + frame.cell - self._looked_at)
+        """The frame's pose by the last look that reaches it: behind a gap, by the one before the gap."""
+        if not frame.message.joints_img_px:
+            return None
+        pose = next((look.pose(frame.cell) for look in reversed(self._looks) if look.reaches(frame.cell)), None)
+        return frame.decoded if pose is None else pose
 
     def _publish(self, frame: Held, revision: Revision, lookahead: int, pose: Array | None) -> PoseFrame:
         message = frame.message
         tracked = bool(message.joints_img_px) and pose is not None
-        camera = Camera.guessed(message.width, message.height, self._fov_deg)
+        camera = self._camera_of(message)
         return PoseFrame(
             **moment_of(message),
             width=message.width,
@@ -247,11 +252,11 @@ def _root(message: Hypotheses, pose: Array, camera: Camera) -> Point3 | None:
 
 
 def _points(pose: Array) -> tuple[Point3, ...]:
-    centred = pose - pose[PELVIS]
-    return tuple((float(x), float(y), float(z)) for x, y, z in centred)
+    return tuple((x, y, z) for x, y, z in (pose - pose[PELVIS]).tolist())
 
 
 def build(host: Host) -> SmoothStreams:
     """The stage on this host."""
-    frame, window = host.session(TEMPORAL_FRAME, threads=1), host.session(TEMPORAL_WINDOW, threads=1)
-    return SmoothStreams(lambda: Smooth(host.config, frame, window), window.device)
+    frame, live = (host.session(contract, threads=1) for contract in (TEMPORAL_FRAME, TEMPORAL_LIVE))
+    window = host.session(TEMPORAL_WINDOW, threads=1) if host.config.smooth.final else None
+    return SmoothStreams(lambda: Smooth(host.config, frame, live, window), live.device)

@@ -22,7 +22,7 @@ DEFAULT: Final = ("synth-crops", "lift", "lookahead")
 TOGETHER: Final = (
     ("stn",),
     (*(f"hrnet_{v}" for v in ENCODERS), "pose2d_encoder", "pose3d_encoder", "mlp_decoder", "diffusion_decoder"),
-    ("temporal_frame", "temporal_window"),
+    ("temporal_frame", "temporal_window", "temporal_live"),
 )
 """Networks that fit each other only within one run; what a folder lacks is taken from --weights group by group."""
 _LEVEL = f"mocap, level, {lift.EXACT}"

@@ -32,6 +32,7 @@ NETWORKS = {
     "diffusion_decoder": lambda: Sampler(DiffusionDecoder(hidden=256), steps=3, order=2),
     "temporal_frame": lambda: MPM(layers=1),
     "temporal_window": lambda: MPM(layers=1),
+    "temporal_live": lambda: MPM(layers=2),
 }
 
 

@@ -236,3 +236,17 @@ def test_lifting_trains_every_part_it_uses():
 def test_a_window_length_without_strides_is_refused():
     with pytest.raises(ValueError, match="243"):
         MPM(frames=100)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_newest_frames_alone_give_what_the_window_gives_when_the_others_are_unseen(causal):
+    model = small(causal=causal).eval()
+    keypoints, missing, seen, lookahead = clip()
+    seen[:, :12] = 0
+    seen[0, 20] = 0
+    with torch.no_grad():
+        features = features_of(model, keypoints, missing)
+        whole = model.window(features, seen, lookahead)
+        newest = model.newest(features[:, 12:], seen[:, 12:], lookahead, read=10)
+    assert newest.shape == (2, 10, 17, 3)
+    assert torch.allclose(newest, whole[:, -10:], atol=1e-5)

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from engines.contracts import TEMPORAL_FRAME, TEMPORAL_WINDOW
+from engines.contracts import TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW
 from engines.skeleton import J
 from pipeline import config
 from pipeline.messages import Event, Hypotheses, PoseFrame
@@ -38,7 +38,7 @@ def hypotheses(seq: int, rate_hz: float = 50.0, subject: int = 1, count: int = 1
 
 def smoothed(frames: list[Hypotheses], **changes: object) -> list[PoseFrame | Event]:
     settings = msgspec.structs.replace(config.Config(), smooth=config.Smooth(**changes))
-    stage = Smooth(settings, Echo(TEMPORAL_FRAME), Echo(TEMPORAL_WINDOW))
+    stage = Smooth(settings, *(Echo(contract) for contract in (TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW)))
     out: list[PoseFrame | Event] = []
     for frame in frames:
         out += stage.step(frame)
@@ -129,7 +129,9 @@ def test_streams_do_not_know_of_each_other() -> None:
     """Mixed as they come, each gives what it gives alone, and its tail when it ends."""
     settings = msgspec.structs.replace(config.Config(), smooth=config.Smooth(final=True))
     lengths = {"a": 60, "b": 35}
-    stage = SmoothStreams(lambda: Smooth(settings, Echo(TEMPORAL_FRAME), Echo(TEMPORAL_WINDOW)), "echo")
+    stage = SmoothStreams(
+        lambda: Smooth(settings, *map(Echo, (TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW))), "echo"
+    )
     found: dict[str, list[PoseFrame | Event]] = {name: [] for name in lengths}
     for seq in range(max(lengths.values())):
         for name, length in lengths.items():
@@ -143,3 +145,20 @@ def test_streams_do_not_know_of_each_other() -> None:
         alone = smoothed([msgspec.structs.replace(hypotheses(seq), stream=name) for seq in range(length)], final=True)
         assert found[name] == alone
     assert list(stage.flush("never seen")) == []
+
+
+def test_frames_before_a_gap_are_refined_by_the_network() -> None:
+    """The decoder's poses are the same for all joints, so root-relative zero; the network's show the keypoints."""
+    frames = [hypotheses(seq) for seq in range(60)]
+    late = [msgspec.structs.replace(frame, t_media_ns=frame.t_media_ns + 5_000_000_000) for frame in frames[40:]]
+    refined = poses(smoothed(frames[:40] + late), "refined")
+    assert [pose.seq for pose in refined] == list(range(60))
+    assert all(np.ptp(np.asarray(pose.joints_root_m)[:, 0]) > 1 for pose in refined[:40])
+
+
+def test_without_a_subject_the_network_rests() -> None:
+    live = Echo(TEMPORAL_LIVE)
+    stage = Smooth(config.Config(), Echo(TEMPORAL_FRAME), live)
+    out = [message for seq in range(60) for message in stage.step(hypotheses(seq, subject=int(seq < 20)))]
+    assert live.calls == 33 - 8  # from the ninth frame on, and until the last frame of the subject is refined
+    assert [pose.seq for pose in poses(out, "refined") if pose.tracked] == list(range(20))

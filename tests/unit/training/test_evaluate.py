@@ -303,7 +303,7 @@ def test_ablation_fills_missing_networks_by_groups_that_fit(tmp_path):
     out.mkdir()
     (mine / "mlp_decoder.onnx").write_bytes((weights / "mlp_decoder.onnx").read_bytes())
     filled = ablation.assembled(mine, weights, out)
-    assert set(filled) == {"stn", "temporal_frame", "temporal_window"}
+    assert set(filled) == {"stn", "temporal_frame", "temporal_window", "temporal_live"}
     with pytest.raises(TrainingError, match="neither networks"):
         ablation.assembled(tmp_path / "out" / "..", weights, out)
     assert {contract.network for contract in SHIPPED} <= {network for group in ablation.TOGETHER for network in group}
