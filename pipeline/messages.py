@@ -147,7 +147,10 @@ class Latency(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health"):
-    """A stage's heartbeat: state, counts since its start, drops by cause, speed and memory."""
+    """A stage's heartbeat: state, counts since its start, drops by cause, speed, cost and memory.
+
+    `cpu_ms` is processor time of its process since the start, `engine_cpu_ms` the part of it spent in each network.
+    """
 
     schema: int = SCHEMA
     stream: str
@@ -159,6 +162,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="h
     sent: int = 0
     dropped: dict[str, int] = {}
     step: Latency = Latency(0.0, 0.0)
+    cpu_ms: float = 0.0
+    engine_calls: dict[str, int] = {}
+    engine_cpu_ms: dict[str, float] = {}
     rss_bytes: int = 0
     note: str = ""
     error: str = ""

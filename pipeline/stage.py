@@ -1,7 +1,7 @@
 """What a stage is to the runner, and what a stage is given to build itself from."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ from engines.contracts import Contract
 from engines.session import EngineSettings, Session, open_session
 from pipeline.config import Config
 from pipeline.messages import Flowing
+from pipeline.metered import Metered, Spent
 from pipeline.ring import Ring
 
 
@@ -36,11 +37,12 @@ class Computation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What surrounds a stage: settings, the run's folder, the share of the machine."""
+    """What surrounds a stage: settings, the run's folder, the share of the machine, what its networks have cost."""
 
     config: Config
     run_dir: Path
     cores: int
+    spent: Spent = field(default_factory=Spent)
 
     def session(self, contract: Contract, threads: int, hypotheses: int = 1) -> Session:
         """An engine for `contract`, one subject at a time; `threads` unless the settings say otherwise."""
@@ -51,7 +53,7 @@ class Host:
             weights=engines.weights,
             threads=engines.threads or min(threads, self.cores),
         )
-        return open_session(contract, settings, self.cores, axes={"B": 1, "H": hypotheses})
+        return Metered(open_session(contract, settings, self.cores, axes={"B": 1, "H": hypotheses}), self.spent)
 
     def ring(self) -> Ring:
         """The ring of pictures, attached as its reader. It exists before the first `Frame` arrives."""

@@ -101,11 +101,11 @@ class Worker:
 
     def _loop(self, row: Stage, pulse: Pulse) -> None:
         with contextlib.ExitStack() as stack:
-            inlet, computation = self._inlet(row, stack)
+            inlet, computation = self._inlet(row, stack, pulse)
             outlet = self._outlet(row, stack)
             self._ended = Runner(row.name, computation, inlet, outlet, pulse, self.stop).run()
 
-    def _inlet(self, row: Stage, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
+    def _inlet(self, row: Stage, stack: contextlib.ExitStack, pulse: Pulse) -> tuple[Inlet, Computation]:
         config = self._order.config
         if row.reads is None:
             feed = SourceInlet(config, self._order.uri, ring_path(self._run_dir), self.stop)
@@ -122,7 +122,7 @@ class Worker:
         if reader_of(row) is None:
             return inbox, Relay()
         build: Callable[[Host], Computation] = importlib.import_module(row.module).build
-        return inbox, build(Host(config, self._run_dir, os.cpu_count() or 1))
+        return inbox, build(Host(config, self._run_dir, os.cpu_count() or 1, pulse.spent))
 
     def _outlet(self, row: Stage, stack: contextlib.ExitStack) -> Outlet:
         config = self._order.config
