@@ -69,7 +69,7 @@ def described(config: Config, uri: str) -> str:
     """Name and format of a source. Raises SourceError when it cannot be opened."""
     source = open_source(uri, config)
     try:
-        return f"{Path(uri).name}, {source.info.width}x{source.info.height} at {source.info.rate_hz:g} frames/s"
+        return f"{Path(source.info.name).name}, {source.info.width}x{source.info.height} at {source.info.rate_hz:g} frames/s"
     finally:
         source.close()
 
