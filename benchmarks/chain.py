@@ -23,7 +23,7 @@ import msgspec  # noqa: E402
 from benchmarks import page, untrained  # noqa: E402
 from engines.errors import EngineError  # noqa: E402
 from engines.store import folder_of  # noqa: E402
-from pipeline.bench import chain, described, machine, median_of  # noqa: E402
+from pipeline.bench import chain, described, machine, median_of, metered  # noqa: E402
 from pipeline.bench_tables import split_ms  # noqa: E402
 from pipeline.config import Config, load, shipped  # noqa: E402
 from pipeline.errors import PosecastError  # noqa: E402
@@ -83,35 +83,61 @@ VARIANTS = (
 def main() -> None:
     """Measure and write."""
     options = _options()
-    config = load(shipped("live"))
     left_out: list[str] = []
-    variants = [variant for variant in VARIANTS if not options.only or variant.name in options.only]
-    if any(variant.name.startswith("w32") for variant in variants):
-        variants = _with_w32(variants, options, left_out)
-    weights = Path(f"{options.untrained}-w32")
+    chains = _chains(options, left_out)
     peer = _peer(options.mediapipe, left_out) if not options.only or PEER in options.only else None
-    runs: dict[str, list[page.Figures]] = {}
-    for round_ in range(options.rounds):
-        for variant in list(variants):
-            try:
-                run = _ours(variant, variant.settings(config, weights), options.clip)
-            except (PosecastError, EngineError) as error:
-                left_out.append(f"{variant.name}: {error}")
-                variants.remove(variant)
-                runs.pop(variant.name, None)
-                continue
-            _note(round_, variant.name, run, runs)
-            if variant is variants[0] and peer is not None:
-                _note(round_, PEER, _theirs(peer, options.clip), runs)
+    runs = _runs(chains, peer, options, left_out)
+    costs = {name: split_ms(chain(metered(chains[name]), options.clip)) for name in runs if name != PEER}
     figures = {
         "machine": machine(),
-        "source": described(config, options.clip),
+        "source": described(Config(), options.clip),
         "rounds": options.rounds,
         "runs": runs,
         "medians": {name: median_of(rounds) for name, rounds in runs.items()},
+        "networks_and_rest_ms": costs,
         "left_out": left_out,
     }
     page.finish(figures, markdown, options)
+
+
+def _chains(options: argparse.Namespace, left_out: list[str]) -> dict[str, Config]:
+    """Settings of the variants that can be run here, by name."""
+    wanted = [variant for variant in VARIANTS if not options.only or variant.name in options.only]
+    weights = Path(f"{options.untrained}-w32")
+    if any(variant.name.startswith("w32") for variant in wanted):
+        try:
+            untrained.exported("hrnet_w32", options.untrained)
+            untrained.weights_with("hrnet_w32", options.untrained, weights)
+        except untrained.UntrainedError as error:
+            left_out.append(str(error))
+            wanted = [variant for variant in wanted if not variant.name.startswith("w32")]
+    default = load(shipped("live"))
+    chains = {variant.name: variant.settings(default, weights) for variant in wanted}
+    for variant in wanted:
+        folder = folder_of(chains[variant.name].engines.weights)
+        if variant.quantised and not (folder / f"{variant.quantised}.int8.onnx").is_file():
+            left_out.append(f"{variant.name}: no file {variant.quantised}.int8.onnx")
+            del chains[variant.name]
+    return chains
+
+
+def _runs(
+    chains: dict[str, Config], peer: Path | None, options: argparse.Namespace, left_out: list[str]
+) -> dict[str, list[page.Figures]]:
+    """Figures of each round by name; a chain that fails once is left out of all."""
+    runs: dict[str, list[page.Figures]] = {}
+    failed: set[str] = set()
+    for number in range(options.rounds):
+        for place, (name, config) in enumerate(chains.items()):
+            try:
+                if name not in failed:
+                    _note(number, name, _ours(config, options.clip), runs)
+            except (PosecastError, EngineError) as error:
+                left_out.append(f"{name}: {error}")
+                failed.add(name)
+            if place == 0 and peer is not None:
+                _note(number, PEER, _theirs(peer, options.clip), runs)
+    return {name: rounds for name, rounds in runs.items() if name not in failed}
 
 
 def _options() -> argparse.Namespace:
@@ -125,27 +151,11 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _with_w32(variants: list[Variant], options: argparse.Namespace, left_out: list[str]) -> list[Variant]:
-    """The variants that can be run: those with HRNet-W32 need its file, made here if it is missing."""
-    try:
-        untrained.exported("hrnet_w32", options.untrained)
-        untrained.weights_with("hrnet_w32", options.untrained, Path(f"{options.untrained}-w32"))
-    except untrained.UntrainedError as error:
-        left_out.append(str(error))
-        return [variant for variant in variants if not variant.name.startswith("w32")]
-    return variants
-
-
-def _ours(variant: Variant, config: Config, clip: str) -> page.Figures:
-    """One run of a variant. Raises PosecastError when it cannot be run here."""
-    if variant.quantised:
-        path = folder_of(config.engines.weights) / f"{variant.quantised}.int8.onnx"
-        if not path.is_file():
-            raise PosecastError(f"no file {path.name}")
+def _ours(config: Config, clip: str) -> page.Figures:
+    """One run of a chain."""
     run = chain(config, clip)
-    networks_ms, rest_ms = split_ms(run)
     chosen = {name: run[name] for name in ("frames", "tracked", "fps", "first_pose_s", "memory_mb")}
-    return chosen | {"networks_ms": networks_ms, "rest_ms": rest_ms, "cpu_ms": networks_ms + rest_ms}
+    return chosen | {"cpu_ms": sum(split_ms(run))}
 
 
 def _peer(home: Path, left_out: list[str]) -> Path | None:
@@ -205,13 +215,13 @@ def ratios(runs: dict[str, list[page.Figures]], name: str) -> list[float]:
 
 def markdown(figures: page.Figures) -> str:
     """The section."""
-    medians, runs = figures["medians"], figures["runs"]
+    medians = figures["medians"]
     frames = max((run["frames"] for run in medians.values()), default=0)
     samples = f"{figures['rounds']} rounds of {frames:.0f} frames, medians; the first {SKIPPED} frames are not counted"
     command = "python benchmarks/chain.py --json results/chain.json"
-    rows = [_line(variant.name, variant.what, medians, runs) for variant in VARIANTS if variant.name in medians]
+    rows = [_line(figures, variant.name, variant.what) for variant in VARIANTS if variant.name in medians]
     if PEER in medians:
-        rows.append(_line(PEER, f"{PEER_PACKAGES[0].replace('==', ' ')}, Pose, model_complexity 1", medians, runs))
+        rows.append(_line(figures, PEER, f"{PEER_PACKAGES[0].replace('==', ' ')}, Pose, model_complexity 1"))
     head = (
         "",
         "frames/s",
@@ -225,13 +235,11 @@ def markdown(figures: page.Figures) -> str:
     return facts + "\n" + page.table(head, rows) + page.left_out(figures["left_out"])
 
 
-def _line(
-    name: str, what: str, medians: dict[str, page.Figures], runs: dict[str, list[page.Figures]]
-) -> tuple[str, ...]:
-    run = medians[name]
-    each = " ".join(f"{ratio:.2f}" for ratio in ratios(runs, name)) if name != PEER else "1"
-    split = (f"{run['networks_ms']:.1f}", f"{run['rest_ms']:.1f}") if "networks_ms" in run else ("", "")
-    return (what, f"{run['fps']:.1f}", each, f"{run['cpu_ms']:.1f}", *split, f"{run['tracked']:.0f}")
+def _line(figures: page.Figures, name: str, what: str) -> tuple[str, ...]:
+    run = figures["medians"][name]
+    each = " ".join(f"{ratio:.2f}" for ratio in ratios(figures["runs"], name)) if name != PEER else "1"
+    split = tuple(f"{part_ms:.1f}" for part_ms in figures["networks_and_rest_ms"].get(name, ()))
+    return (what, f"{run['fps']:.1f}", each, f"{run['cpu_ms']:.1f}", *(split or ("", "")), f"{run['tracked']:.0f}")
 
 
 if __name__ == "__main__":

@@ -35,13 +35,12 @@ def main() -> None:
 
 def markdown(figures: page.Figures) -> str:
     """The section: latency by stage, cost by stage, cost by network."""
-    replay, live, rounds = figures["replay"], figures["live"], figures["rounds"]
-    samples = f"medians of {rounds} runs of {replay['frames']:.0f} frames, each live and as fast as it goes"
+    replay, cost, live, rounds = figures["replay"], figures["cost"], figures["live"], figures["rounds"]
+    frames = f"{replay['frames']:.0f} frames"
+    samples = f"medians of {rounds} runs of {frames} each live, as fast as it goes, and so with its networks metered"
     facts = page.facts(figures, figures["source"], samples, "posecast bench --json results/bench.json")
-    parts = (facts, _latency(live), _stages(replay), _networks(figures))
-    return (
-        "\n".join(parts) + f"\nAs fast as it goes: {limit(replay, figures['machine']['cores'])}; {largest(replay)}.\n"
-    )
+    parts = (facts, _latency(live), _stages(cost), _networks(figures))
+    return "\n".join(parts) + f"\nAs fast as it goes: {limit(replay, figures['machine']['cores'])}; {largest(cost)}.\n"
 
 
 def _latency(live: page.Figures) -> str:
@@ -61,13 +60,13 @@ def _quantiles(name: str, figures: page.Figures, prefix: str) -> tuple[str, ...]
     return (name, *(f"{figures[f'{prefix}_p{share}_ms']:.2f}" for share in (50, 95, 99)))
 
 
-def _stages(replay: page.Figures) -> str:
+def _stages(cost: page.Figures) -> str:
     """Processor time of a frame by stage."""
     rows = [
         (name, f"{stage['cpu_ms']:.2f}", f"{stage['networks_ms']:.2f}", f"{stage['cpu_ms'] - stage['networks_ms']:.2f}")
-        for name, stage in replay["stages"].items()
+        for name, stage in cost["stages"].items()
     ]
-    networks_ms, rest_ms = split_ms(replay)
+    networks_ms, rest_ms = split_ms(cost)
     rows.append(("all", f"{networks_ms + rest_ms:.2f}", f"{networks_ms:.2f}", f"{rest_ms:.2f}"))
     return page.table(("processor ms a frame", "all", "in networks", "the rest"), rows)
 
@@ -76,7 +75,7 @@ def _networks(figures: page.Figures) -> str:
     """What each network costs a frame of the chain, beside a call of it alone."""
     alone = {row["network"]: row for row in figures["engines"]}
     rows = []
-    for name, used in figures["replay"]["networks"].items():
+    for name, used in figures["cost"]["networks"].items():
         calls, cpu_ms = used["calls"], used["cpu_ms"]
         a_call = f"{cpu_ms / calls:.2f}" if calls else "-"
         by_itself = (f"{alone[name]['cpu_ms']:.2f}", alone[name]["device"]) if name in alone else ("-", "-")

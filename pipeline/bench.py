@@ -1,8 +1,8 @@
 """`posecast bench`: every engine and the whole chain, measured on this machine.
 
-Two runs tell two things. Replay, as fast as it goes: frames per second, and what each stage and network costs the
-processor. Live, with the source played at 30 frames a second: latency from the decoder to the published provisional
-pose, the hops between processes, and memory.
+Three runs tell three things. Replay, as fast as it goes: frames per second. The same metered: what each stage and
+network costs the processor. Live, with the source played at 30 frames a second: latency from the decoder to the
+published provisional pose, the hops between processes, and memory.
 """
 
 import json
@@ -48,6 +48,8 @@ def measure(config: Config, source: str, out: Path | None, rounds: int, console:
         figures["engines"] = [_engine(config, contract) for contract in _contracts(config)]
     with console.status("whole chain, as fast as it goes"):
         figures["replay"] = median_of([chain(config, uri) for _ in range(rounds)])
+    with console.status("cost of a frame"):
+        figures["cost"] = median_of([chain(metered(config), uri) for _ in range(rounds)])
     with console.status(f"whole chain, live at {LIVE_RATE_HZ:.0f} frames a second"):
         figures["live"] = median_of([chain(config, uri, LIVE_RATE_HZ) for _ in range(rounds)])
     for table in (engines_table, cost_table, chain_table):
@@ -65,11 +67,17 @@ def machine() -> Figures:
     return {"cpu": model, "cores": os.cpu_count(), "memory_gb": round(psutil.virtual_memory().total / 1e9, 1)}
 
 
+def metered(config: Config) -> Config:
+    """The settings, with what each network costs told in the heartbeats; speeds are to be taken without."""
+    return msgspec.structs.replace(config, engines=msgspec.structs.replace(config.engines, metered=True))
+
+
 def described(config: Config, uri: str) -> str:
     """Name and format of a source. Raises SourceError when it cannot be opened."""
     source = open_source(uri, config)
     try:
-        return f"{Path(source.info.name).name}, {source.info.width}x{source.info.height} at {source.info.rate_hz:g} frames/s"
+        info = source.info
+        return f"{Path(info.name).name}, {info.width}x{info.height} at {info.rate_hz:g} frames/s"
     finally:
         source.close()
 

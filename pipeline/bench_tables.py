@@ -11,7 +11,7 @@ Figures = Mapping[str, Any]
 def engines_table(figures: Figures) -> Table:
     """One row a network: time of a call alone, and how often and how long it runs in a frame of the chain."""
     table = _table("engines, batch 1; calls a frame of the chain", ("network", "p50 ms", "p99 ms", "calls", "on"))
-    used = figures["replay"]["networks"]
+    used = figures["cost"]["networks"]
     for row in figures["engines"]:
         calls = f"{used[row['network']]['calls']:.2f}" if row["network"] in used else "-"
         times = (f"{row['p50_ms']:.2f}", f"{row['p99_ms']:.2f}")
@@ -21,14 +21,14 @@ def engines_table(figures: Figures) -> Table:
 
 def cost_table(figures: Figures) -> Table:
     """One row a stage: processor time of a frame, in networks and in everything else."""
-    replay = figures["replay"]
+    cost = figures["cost"]
     table = _table("processor time of a frame", ("stage", "networks ms", "the rest ms", "step p50 ms"))
-    for name, stage in replay["stages"].items():
+    for name, stage in cost["stages"].items():
         rest_ms = stage["cpu_ms"] - stage["networks_ms"]
         table.add_row(name, f"{stage['networks_ms']:.2f}", f"{rest_ms:.2f}", f"{stage['step_ms']:.2f}")
-    networks_ms, rest_ms = split_ms(replay)
+    networks_ms, rest_ms = split_ms(cost)
     table.add_row("all", f"{networks_ms:.1f}", f"{rest_ms:.1f}", "", style="bold")
-    table.caption, table.caption_justify = largest(replay), "left"
+    table.caption, table.caption_justify = largest(cost), "left"
     return table
 
 

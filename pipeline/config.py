@@ -99,6 +99,8 @@ class Engines(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Folder of the networks; empty: the ones shipped."""
     threads: Annotated[int, msgspec.Meta(ge=0)] = 0
     """Threads of one network; 0: what the cores allow."""
+    metered: bool = False
+    """Have the heartbeats tell what each network costs the processor; costs some milliseconds of latency."""
 
 
 class Config(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -149,7 +149,8 @@ class Latency(msgspec.Struct, frozen=True, array_like=True):
 class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health"):
     """A stage's heartbeat: state, counts since its start, drops by cause, speed, cost and memory.
 
-    `cpu_ms` is processor time of its process since the start, `engine_cpu_ms` the part of it spent in each network.
+    `cpu_ms` is processor time of its process since the start, `engine_cpu_ms` the part of it spent in each network,
+    if the run is metered.
     """
 
     schema: int = SCHEMA

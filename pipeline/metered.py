@@ -1,4 +1,8 @@
-"""What the networks of a stage cost: calls and processor time, counted where they are called."""
+"""What the networks of a stage cost: calls and processor time, counted where they are called.
+
+Only where it is asked for (`engines.metered`): to read a processor clock makes the kernel settle accounts, and on busy
+cores it then gives the core to another process, just when a result is about to be handed on.
+"""
 
 import time
 from collections import Counter

@@ -53,7 +53,8 @@ class Host:
             weights=engines.weights,
             threads=engines.threads or min(threads, self.cores),
         )
-        return Metered(open_session(contract, settings, self.cores, axes={"B": 1, "H": hypotheses}), self.spent)
+        session = open_session(contract, settings, self.cores, axes={"B": 1, "H": hypotheses})
+        return Metered(session, self.spent) if engines.metered else session
 
     def ring(self) -> Ring:
         """The ring of pictures, attached as its reader. It exists before the first `Frame` arrives."""

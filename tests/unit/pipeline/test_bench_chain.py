@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from pipeline.bench import chain, described, median_of, quantiles
+from pipeline.bench import chain, described, median_of, metered, quantiles
 from pipeline.bench_tables import chain_table, cost_table, engines_table, largest, limit, split_ms
 from pipeline.config import Config
 from pipeline.topology import STAGES
@@ -40,6 +40,7 @@ FIGURES = {
         {"network": name, "p50_ms": 4.0, "p99_ms": 5.0, "device": "an engine"} for name in ("stn", "mlp_decoder")
     ],
     "replay": RUN,
+    "cost": RUN,
     "live": RUN,
 }
 
@@ -92,7 +93,7 @@ def test_a_real_run_counts_the_calls_of_the_networks(tmp_path):
     """Nobody is in the picture: the tracker looks, the window goes on, the encoder has nothing to do."""
     require_weights()
     video = film(tmp_path / "empty.mp4", frames=80, rate_hz=50)
-    run = chain(Config(), str(video), rate_hz=25.0)
+    run = chain(metered(Config()), str(video), rate_hz=25.0)
     assert described(Config(), str(video)) == "empty.mp4, 160x96 at 50 frames/s"
     assert run["frames"] > 20
     assert run["tracked"] == 0

@@ -15,6 +15,8 @@ from pipeline.runner import Pulse
 from pipeline.stage import Host
 from tests.posecast import require_weights
 
+METERED = from_mapping({"engines": {"metered": True}}, "test")
+
 
 def beat(stage, received, cpu_ms=0.0, calls=0, engine_ms=0.0, state="running", sent=None):
     return Health(
@@ -40,7 +42,7 @@ def read(*beats, config=None):
 
 def test_a_session_of_the_host_gives_the_same_and_counts(tmp_path):
     require_weights()
-    host = Host(Config(), tmp_path, cores=1)
+    host = Host(METERED, tmp_path, cores=1)
     session = host.session(MLP_DECODER, threads=1)
     inputs = example_inputs(MLP_DECODER, {"B": 1})
     first, second = session.run(inputs), session.run(inputs)
@@ -51,9 +53,17 @@ def test_a_session_of_the_host_gives_the_same_and_counts(tmp_path):
     assert host.spent.cpu_ns["mlp_decoder"] > 0
 
 
-def test_a_failed_call_is_not_counted(tmp_path):
+def test_nothing_is_measured_unless_asked_for(tmp_path):
+    """The processor's clock is not read on the way of a live picture."""
     require_weights()
     host = Host(Config(), tmp_path, cores=1)
+    host.session(MLP_DECODER, threads=1).run(example_inputs(MLP_DECODER, {"B": 1}))
+    assert host.spent == Spent()
+
+
+def test_a_failed_call_is_not_counted(tmp_path):
+    require_weights()
+    host = Host(METERED, tmp_path, cores=1)
     session = host.session(MLP_DECODER, threads=1)
     with pytest.raises(Exception, match="expected inputs"):
         session.run({})
