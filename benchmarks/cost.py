@@ -81,7 +81,7 @@ def _networks(figures: page.Figures) -> str:
         by_itself = (f"{alone[name]['cpu_ms']:.2f}", alone[name]["device"]) if name in alone else ("-", "-")
         rows.append((name, used["stage"], f"{calls:.2f}", f"{cpu_ms:.2f}", a_call, *by_itself))
     head = ("network", "stage", "calls a frame", "CPU ms a frame", "CPU ms a call", "a call alone", "on")
-    return page.table(head, rows)
+    return page.table(head, rows, words=2)
 
 
 if __name__ == "__main__":

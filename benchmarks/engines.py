@@ -155,7 +155,7 @@ def _everything(rows: list[page.Figures]) -> str:
         )
         place = 3 + 2 * threads.index(row["threads"])
         line[place : place + 2] = [f"{row['p50_ms']:.2f}", f"{row['cpu_ms']:.2f}"]
-    return page.table(("network", "engine", "GFLOP", *columns), lines.values())
+    return page.table(("network", "engine", "GFLOP", *columns), lines.values(), words=2)
 
 
 if __name__ == "__main__":

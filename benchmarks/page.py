@@ -61,9 +61,9 @@ def refuse(line: str) -> None:
     raise SystemExit(2)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table whose first column is words, the others figures."""
-    lines = [_row(head), "|---|" + "---:|" * (len(head) - 1), *map(_row, rows)]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A Markdown table whose first columns are words, the others figures."""
+    lines = [_row(head), "|" + "---|" * words + "---:|" * (len(head) - words), *map(_row, rows)]
     return "\n".join(lines) + "\n"
 
 

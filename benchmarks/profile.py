@@ -20,10 +20,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-import av  # noqa: E402
 import msgspec  # noqa: E402
 
 from benchmarks import flame, page  # noqa: E402
+from benchmarks.clip import repeated  # noqa: E402
 from pipeline.bench import described, machine  # noqa: E402
 from pipeline.config import Config, load, shipped  # noqa: E402
 from pipeline.errors import PosecastError, SourceError  # noqa: E402
@@ -77,23 +77,6 @@ def _config() -> Config:
     return msgspec.structs.replace(config, policy="replay")
 
 
-def repeated(source: Path, times: int, out: Path) -> Path:
-    """The video several times one after another, its packets copied as they are."""
-    with av.open(str(source)) as first, av.open(str(out), "w") as output:
-        stream = output.add_stream_from_template(first.streams.video[0])
-        length = 0
-        for turn in range(times):
-            with av.open(str(source)) as again:
-                for packet in again.demux(video=0):
-                    if packet.dts is None or packet.pts is None:
-                        continue
-                    length = max(length, packet.pts + packet.duration) if turn == 0 else length
-                    packet.pts, packet.dts = packet.pts + turn * length, packet.dts + turn * length
-                    packet.stream = stream
-                    output.mux(packet)
-    return out
-
-
 def _sampled(sampler: str, config: Config, clip: str, stage: str, out: Path) -> flame.Stacks:
     """Stacks of one stage's process, from the end of the warm-up to the end of the run."""
     run_dir = new_run_dir()
@@ -131,7 +114,7 @@ def _last_line(text: str) -> str:
 def parsed(text: str) -> flame.Stacks:
     """Stacks from py-spy's raw format: functions joined by semicolons, a space, a count.
 
-    Only those in which a function of ours is at work: not the threads of libraries that wait, nor the interpreter's end.
+    Only those in which a function of ours is at work: not libraries' threads that wait, nor the interpreter's end.
     """
     stacks: Counter[tuple[str, ...]] = Counter()
     for line in text.splitlines():
@@ -147,24 +130,24 @@ def _plain(name: str) -> str:
     name = name.replace(f"{ROOT}/", "")
     name = re.sub(r"(\.py):\d+\)$", r"\1)", name)
     name = re.sub(r"^0x[0-9a-f]+ \((.+)\)$", r"(\1)", name)
-    return "(machine code made at run time)" if "?" in name else re.sub(r"(\.so)[.\d]*", r"\1", name)
+    return "(machine code made at run time)" if "?" in name else re.sub(r"(\.cpython[^/]*)?(\.so)[.\d]*", r"\2", name)
 
 
 def summary(stacks: flame.Stacks) -> page.Figures:
-    """Samples, the share in networks, and the functions in which most samples ended."""
+    """Samples, the share in networks, and the functions in which most samples ended, with what they had called most."""
     total = sum(stacks.values())
-    ends: Counter[tuple[str, str]] = Counter()
+    functions: Counter[str] = Counter()
+    inside: dict[str, Counter[str]] = {}
     for stack, count in stacks.items():
-        ends[ended_in(stack)] += count
+        function, called = ended_in(stack)
+        functions[function] += count
+        inside.setdefault(function, Counter())[called] += count
     networks = sum(count for stack, count in stacks.items() if NETWORK in stack)
-    return {
-        "samples": total,
-        "networks": networks / total if total else 0.0,
-        "top": [
-            {"function": ours, "inside": inside, "share": count / total}
-            for (ours, inside), count in ends.most_common(TOP)
-        ],
-    }
+    top = [
+        {"function": function, "inside": inside[function].most_common(1)[0][0], "share": count / total}
+        for function, count in functions.most_common(TOP)
+    ]
+    return {"samples": total, "networks": networks / total if total else 0.0, "top": top}
 
 
 def ended_in(stack: tuple[str, ...]) -> tuple[str, str]:
@@ -195,7 +178,7 @@ def markdown(figures: page.Figures) -> str:
         for networks in [f"{stage['networks']:.0%}"]
         for place, top in enumerate(stage["top"])
     ]
-    return facts + "\n" + page.table(("stage", "function", "inside", "share", "in networks"), rows)
+    return facts + "\n" + page.table(("stage", "function", "mostly inside", "share", "all networks"), rows, words=3)
 
 
 if __name__ == "__main__":
