@@ -73,8 +73,8 @@ def _figures(path: Path) -> page.Figures | None:
         return None
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
-        page.refuse(f"{path}: not JSON ({error}); measure again")
+    except (ValueError, TypeError) as error:
+        page.refuse(f"{path}: not JSON of figures ({error}); measure again")
         raise
 
 

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from engines.contracts import Contract
 from engines.session import Array, Session
@@ -40,6 +41,10 @@ class Metered:
     def device(self) -> str:
         """Back-end, precision and threads, for people."""
         return self._session.device
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else the session offers."""
+        return getattr(self._session, name)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name, as the session gives them."""

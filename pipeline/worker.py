@@ -122,7 +122,7 @@ class Worker:
         if reader_of(row) is None:
             return inbox, Relay()
         build: Callable[[Host], Computation] = importlib.import_module(row.module).build
-        return inbox, build(Host(config, self._run_dir, os.cpu_count() or 1, pulse.spent))
+        return inbox, build(Host(config, self._run_dir, os.cpu_count() or 1, spent=pulse.spent))
 
     def _outlet(self, row: Stage, stack: contextlib.ExitStack) -> Outlet:
         config = self._order.config
