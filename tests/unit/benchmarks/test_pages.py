@@ -202,13 +202,12 @@ def test_the_card_is_compared_with_its_own_largest_product():
 
 def test_no_gpu_is_one_line_and_code_2(tmp_path):
     written = tmp_path / "gpu.json"
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; sys.modules['pycuda'] = None; sys.argv = ['gpu', '--json', sys.argv[1]]",
-    ]
-    command[-1] += "; sys.path.insert(0, ''); from benchmarks import gpu, page; page.guarded(gpu.main)"
-    ended = subprocess.run([*command, str(written)], capture_output=True, text=True, cwd=ROOT)
+    code = (
+        "import sys; sys.path.insert(0, ''); sys.modules['pycuda'] = None; from benchmarks import gpu, page; "
+        "page.guarded(gpu.main)"
+    )
+    command = [sys.executable, "-c", code, "--json", str(written)]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
     assert ended.stderr.startswith("no NVIDIA GPU can be used here")

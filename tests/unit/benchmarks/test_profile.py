@@ -10,11 +10,14 @@ from benchmarks.clip import repeated
 from tests.conftest import ROOT
 from tests.media import film
 
+LOOP = "<module> (pipeline/worker.py:1);Runner.run (pipeline/runner.py:140)"
+CUTTING = f"{LOOP};Tracker.step (pipeline/stages/track.py:5);cut ({ROOT}/pipeline/picture.py:9)"
+NETWORK = f"{LOOP};CheckedSession.run (engines/session.py:80);infer (engines/openvino_backend.py:37)"
 RAW = f"""\
-<module> (pipeline/worker.py:1);Runner.run (pipeline/runner.py:140);Tracker.step (pipeline/stages/track.py:5);cut ({ROOT}/pipeline/picture.py:9);0x7f01 (cv2.abi3.so) 3
-<module> (pipeline/worker.py:1);Runner.run (pipeline/runner.py:140);Tracker.step (pipeline/stages/track.py:5);cut ({ROOT}/pipeline/picture.py:9);0x7f02 (cv2.abi3.so) 2
-<module> (pipeline/worker.py:1);Runner.run (pipeline/runner.py:141);CheckedSession.run (engines/session.py:80);infer (engines/openvino_backend.py:37);0x7f0a (libopenvino.so.2641);? (?) 4
-<module> (pipeline/worker.py:1);Runner.run (pipeline/runner.py:142) 1
+{CUTTING};0x7f01 (cv2.abi3.so) 3
+{CUTTING};0x7f02 (cv2.abi3.so) 2
+{NETWORK};0x7f0a (libopenvino.so.2641);? (?) 4
+{LOOP} 1
 Thread._bootstrap (threading.py:995);_worker (concurrent/futures/thread.py:81);0x7f11 (libc.so.6) 50
 0x7f12 (libc.so.6);gc_collect_main (libpython3.11.so.1.0) 7
 """
