@@ -126,18 +126,23 @@ def _runs(
 ) -> dict[str, list[page.Figures]]:
     """Figures of each round by name; a chain that fails once is left out of all."""
     runs: dict[str, list[page.Figures]] = {}
-    failed: set[str] = set()
+    order = list(chains)
+    if peer is not None:
+        order.insert(1, PEER)
     for number in range(options.rounds):
-        for place, (name, config) in enumerate(chains.items()):
+        for name in list(order):
             try:
-                if name not in failed:
-                    _note(number, name, _ours(config, options.clip), runs)
+                run = _ours(chains[name], options.clip) if name in chains else _theirs(peer, options.clip)
             except (PosecastError, EngineError) as error:
                 left_out.append(f"{name}: {error}")
-                failed.add(name)
-            if place == 0 and peer is not None:
-                _note(number, PEER, _theirs(peer, options.clip), runs)
-    return {name: rounds for name, rounds in runs.items() if name not in failed}
+                order.remove(name)
+                continue
+            runs.setdefault(name, []).append(run)
+            print(
+                f"round {number + 1}  {name:10} {run['fps']:6.1f} frames/s  {run['cpu_ms']:6.1f} ms of processor",
+                flush=True,
+            )
+    return {name: runs[name] for name in order}
 
 
 def _options() -> argparse.Namespace:
@@ -148,7 +153,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=[*names, PEER], default=[], help="not all of them")
     parser.add_argument("--untrained", type=Path, default=untrained.FOLDER, help="folder of random weights")
     parser.add_argument("--mediapipe", type=Path, default=PEER_HOME, help="folder of mediapipe's environment")
-    return parser.parse_args()
+    return page.chosen(parser)
 
 
 def _ours(config: Config, clip: str) -> page.Figures:
@@ -189,7 +194,7 @@ def _make(home: Path, python: Path) -> None:
 
 
 def _theirs(python: Path, clip: str) -> page.Figures:
-    """One run of mediapipe. Raises PosecastError when it fails: its figures would be missing in a round."""
+    """One run of mediapipe. Raises PosecastError when it fails."""
     worker = Path(__file__).with_name("peer_mediapipe.py")
     command = [str(python), str(worker), clip, str(SKIPPED)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -201,11 +206,6 @@ def _theirs(python: Path, clip: str) -> page.Figures:
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
     return lines[-1][:200] if lines else "no reason given"
-
-
-def _note(round_: int, name: str, run: page.Figures, runs: dict[str, list[page.Figures]]) -> None:
-    runs.setdefault(name, []).append(run)
-    print(f"round {round_ + 1}  {name:10} {run['fps']:6.1f} frames/s  {run['cpu_ms']:6.1f} ms of processor", flush=True)
 
 
 def ratios(runs: dict[str, list[page.Figures]], name: str) -> list[float]:
@@ -223,7 +223,7 @@ def markdown(figures: page.Figures) -> str:
     if PEER in medians:
         rows.append(_line(figures, PEER, f"{PEER_PACKAGES[0].replace('==', ' ')}, Pose, model_complexity 1"))
     head = (
-        "",
+        "chain",
         "frames/s",
         f"times {PEER}, each round",
         "CPU ms a frame",

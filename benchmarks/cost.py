@@ -25,7 +25,7 @@ def main() -> None:
     parser = page.arguments("Latency, and processor time of a frame in networks and in everything else.")
     parser.add_argument("--rounds", type=int, default=3, help="runs of the whole chain")
     parser.add_argument("--config", default="live", help="a TOML file, or a shipped one")
-    options = parser.parse_args()
+    options = page.chosen(parser)
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "bench.json"
         measure(load(shipped(options.config)), "", written, options.rounds, Console(stderr=True))

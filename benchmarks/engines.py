@@ -83,7 +83,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--weights", default="", help="folder of the networks; default: the shipped one")
     parser.add_argument("--untrained", type=Path, default=untrained.FOLDER, help="folder of those with random weights")
     parser.add_argument("--budget", type=float, default=0.7, help="seconds for one network on one engine")
-    return parser.parse_args()
+    return page.chosen(parser)
 
 
 def _networks(options: argparse.Namespace, left_out: list[str]) -> list[Network]:

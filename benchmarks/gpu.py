@@ -72,7 +72,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cameras", nargs="*", type=int, default=[1, 2, 4, 6, 8], help="how many at once, in order")
     parser.add_argument("--untrained", type=Path, default=untrained.FOLDER, help="folder of random weights")
     parser.add_argument("--camera", default="", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    return page.chosen(parser)
 
 
 def _networks(folder: Path, left_out: list[str]) -> list[tuple[str, Contract, str]]:

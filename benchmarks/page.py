@@ -25,6 +25,15 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def chosen(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """What was typed. Folders of results are made now: that they cannot be is told before the measuring."""
+    options = parser.parse_args()
+    for path in (options.json, options.markdown):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    return options
+
+
 def finish(figures: Figures, markdown: Callable[[Figures], str], options: argparse.Namespace) -> None:
     """Print the section, and write what was asked for."""
     section = markdown(figures)

@@ -43,6 +43,8 @@ Figures = dict[str, Any]
 def measure(config: Config, source: str, out: Path | None, rounds: int, console: Console) -> int:
     """Measure, print, and write the figures to `out` if given; the exit code."""
     uri = source or str(SAMPLE)
+    if out is not None:
+        _make_folder(out)  # that it cannot be is told before the measuring
     figures: Figures = {"machine": machine(), "source": described(config, uri), "rounds": rounds}
     with console.status("engines"):
         figures["engines"] = [_engine(config, contract) for contract in _contracts(config)]
@@ -85,7 +87,7 @@ def described(config: Config, uri: str) -> str:
 def chain(config: Config, uri: str, rate_hz: float | None = None) -> Figures:
     """One run of the whole chain: live at `rate_hz`, or as fast as it goes; what its provisional poses tell."""
     started_ns = time.monotonic_ns()
-    poses, meter = _run(_run_config(config, uri, rate_hz), uri)
+    poses, meter = _run(run_config(config, uri, rate_hz), uri)
     if len(poses) <= 2 * SKIPPED:
         raise SourceError(f"{uri}: too short to measure; give a video of more than {2 * SKIPPED} frames")
     counted = poses[SKIPPED:]
@@ -156,6 +158,13 @@ def _engine(config: Config, contract: Contract) -> Figures:
     return msgspec.to_builtins(timing)  # type: ignore[no-any-return]
 
 
+def _make_folder(out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}); check the path") from error
+
+
 def _write(figures: Figures, out: Path) -> None:
     try:
         out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
@@ -163,7 +172,8 @@ def _write(figures: Figures, out: Path) -> None:
         raise OutputError(f"{out}: cannot be written ({error.strerror}); check the path") from error
 
 
-def _run_config(config: Config, uri: str, rate_hz: float | None) -> Config:
+def run_config(config: Config, uri: str, rate_hz: float | None) -> Config:
+    """The settings for a run live at this rate, or as fast as it goes."""
     speed = 1.0
     if rate_hz is not None:
         source = open_source(uri, config)
