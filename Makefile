@@ -1,9 +1,10 @@
 # Two commands for a newcomer: `make demo` runs the main job, `make test` the tests.
+# `make figures` measures what README.md and docs/performance.md quote; on a quiet machine only.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint fix clean
+.PHONY: demo test lint fix figures clean
 
 demo: $(VENV)/live
 	$(BIN)/posecast demo --out results/demo
@@ -16,6 +17,18 @@ lint: $(VENV)/test
 
 fix: $(VENV)/test
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+figures: $(VENV)/test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
+	$(BIN)/python benchmarks/chain.py --json results/chain.json
+	$(BIN)/posecast bench --json results/bench.json
+	$(BIN)/python benchmarks/engines.py --json results/engines.json
+	$(BIN)/python benchmarks/temporal.py --markdown results/temporal.md
+	$(BIN)/python benchmarks/start.py --markdown results/start.md
+	$(BIN)/python benchmarks/cameras.py --markdown results/cameras.md
+	$(BIN)/python benchmarks/profile.py --json results/profile.json
+	$(BIN)/python benchmarks/performance.py results docs/performance.md
+	$(BIN)/python benchmarks/figures.py results README.md
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "posecast needs Python 3.11 or newer")'

@@ -1,9 +1,12 @@
 """Writes the README's figures from what the program measured, so that none is typed by hand.
 
-posecast demo --out results/demo
-posecast bench --json results/bench.json
-posecast eval all --data data --mocap MOCAP --json results/eval.json
-python benchmarks/figures.py results README.md
+    posecast demo --out results/demo
+    posecast eval all --data data --mocap MOCAP --json results/eval.json
+    posecast bench --json results/bench.json
+    python benchmarks/chain.py --json results/chain.json
+    python benchmarks/figures.py results README.md
+
+Accuracy comes from the first two, speed from the others; what was not measured again stays as it is.
 """
 
 import json
@@ -11,18 +14,41 @@ import sys
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- figures: benchmarks/figures.py -->\n", "<!-- end of figures -->\n"
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from benchmarks import page  # noqa: E402
+from benchmarks.chain import PEER, PEER_PACKAGES  # noqa: E402
+from pipeline.bench_tables import split_ms  # noqa: E402
+
+ACCURACY, SPEED = ("demo/summary.json", "eval.json"), ("bench.json", "chain.json")
 
 
 def main() -> None:
-    """Replace the part between the markers."""
+    """Replace what lies between the markers."""
+    if len(sys.argv) != 3:
+        page.refuse("usage: python benchmarks/figures.py RESULTS README")
     results, readme = Path(sys.argv[1]), Path(sys.argv[2])
-    demo = json.loads((results / "demo" / "summary.json").read_text())
-    bench = json.loads((results / "bench.json").read_text())
-    held_out = json.loads((results / "eval.json").read_text())
-    text = readme.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    readme.write_text(before + BEGIN + accuracy(demo, held_out) + "\n" + speed(bench) + END + after)
+    page.write(readme, renewed(readme.read_text(encoding="utf-8"), results))
+
+
+def renewed(text: str, results: Path) -> str:
+    """The README with the figures replaced that were measured."""
+    measured = False
+    for name, files, section in (("accuracy", ACCURACY, accuracy), ("speed", SPEED, speed)):
+        paths = [results / file for file in files]
+        if all(path.is_file() for path in paths):
+            text = _replaced(text, name, section(*(json.loads(path.read_text(encoding="utf-8")) for path in paths)))
+            measured = True
+    if not measured:
+        page.refuse(f"{results}: neither {' and '.join(ACCURACY)} nor {' and '.join(SPEED)}; measure first")
+    return text
+
+
+def _replaced(text: str, name: str, section: str) -> str:
+    begin, end = f"<!-- {name}: benchmarks/figures.py -->\n", f"<!-- end of {name} -->\n"
+    if begin not in text or end not in text:
+        page.refuse(f"the page has no part between {begin.strip()} and {end.strip()}")
+    return text.split(begin)[0] + begin + section + end + text.split(end)[1]
 
 
 def accuracy(demo: dict[str, Any], held_out: dict[str, Any]) -> str:
@@ -42,7 +68,7 @@ def accuracy(demo: dict[str, Any], held_out: dict[str, Any]) -> str:
         f"sample dive ({demo['n_frames_measured']} frames with truth) is drawn by the same renderer as the training "
         "set and is not part of it.\n\n"
     )
-    return intro + table(("accuracy", ""), rows)
+    return intro + page.table(("accuracy", ""), rows, words=2)
 
 
 def held_out_rows(suites: dict[str, Any]) -> list[tuple[str, str]]:
@@ -84,30 +110,37 @@ def tilts(rows: dict[str, dict[str, float]], column: str) -> str:
     return " / ".join("-" if value is None else f"{value:.0f}" for value in values) + " %"
 
 
-def speed(bench: dict[str, Any]) -> str:
+def speed(bench: dict[str, Any], chain: dict[str, Any]) -> str:
     """Speed of the chain on the machine of the benchmark."""
-    machine, replay, live = bench["machine"], bench["replay"], bench["live"]
+    machine, live, medians = bench["machine"], bench["live"], chain["medians"]
+    networks_ms, rest_ms = split_ms(bench["cost"])
     rows = [
-        ("whole chain as fast as it goes, HRNet-W18-small-v2", f"{replay['fps']:.0f} frames/s"),
+        ("whole chain as fast as it goes, HRNet-W18-small-v2", f"{medians['default']['fps']:.0f} frames/s"),
+        *peer_rows(medians),
         (
             "live at 30 frames/s, decoder to published provisional pose, p50 / p95",
             f"{live['latency_p50_ms']:.0f} / {live['latency_p95_ms']:.0f} ms",
         ),
+        ("processor time of a frame, networks / everything else", f"{networks_ms:.0f} / {rest_ms:.0f} ms"),
+        ("from start to the first pose", f"{live['first_pose_s']:.1f} s"),
         ("hop between two processes, p50", f"{live['hop_p50_ms']:.2f} ms"),
         ("memory of all processes", f"{live['memory_mb']:.0f} MB"),
     ]
     intro = (
-        f"Measured by `posecast bench` on {machine['cores']} cores ({machine['cpu']}), {bench['source']} at 1920x1080, "
-        f"medians of {bench['rounds']} runs of {replay['frames']:.0f} frames.\n\n"
+        f"Measured by `posecast bench` and `benchmarks/chain.py` on {machine['cores']} cores ({machine['cpu']}), "
+        f"{bench['source']}, medians of {bench['rounds']} runs of {bench['replay']['frames']:.0f} frames; "
+        "[docs/performance.md](docs/performance.md) has all of it.\n\n"
     )
-    return intro + table(("speed", ""), rows)
+    return intro + page.table(("speed", ""), rows, words=2)
 
 
-def table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    """A Markdown table of two columns."""
-    lines = [f"| {head[0]} | {head[1]} |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]
-    return "\n".join(lines) + "\n"
+def peer_rows(medians: dict[str, Any]) -> list[tuple[str, str]]:
+    """The other program on the same clip in the same run, where it was measured."""
+    if PEER not in medians:
+        return []
+    name = PEER_PACKAGES[0].replace("==", " ")
+    return [(f"the same clip by {name}'s Pose in the same run", f"{medians[PEER]['fps']:.0f} frames/s")]
 
 
 if __name__ == "__main__":
-    main()
+    page.guarded(main)

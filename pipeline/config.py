@@ -112,6 +112,8 @@ class Engines(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Threads of one network; 0: what the cores allow."""
     cache: str = ""
     """Folder of built engines; empty: the user's."""
+    metered: bool = False
+    """Have the heartbeats tell what each network costs the processor; costs some milliseconds of latency."""
 
 
 class Config(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

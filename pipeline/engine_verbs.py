@@ -44,7 +44,7 @@ def build(config: Config, console: Console) -> None:
             continue
         start = time.monotonic()
         with console.status(row.name) as status:
-            host = Host(config, Path(), os.cpu_count() or 1, say=_saying(status.update))
+            host = Host(config, Path(), os.cpu_count() or 1, threads=row.threads, say=_saying(status.update))
             computation = make(host)
         table.add_row(row.name, computation.note, f"{time.monotonic() - start:.1f}")
     console.print(table)

@@ -90,7 +90,8 @@ class Track(OfSubject, frozen=True, kw_only=True, tag="track"):
 
 
 class Observation(OfSubject, frozen=True, kw_only=True, tag="observation"):
-    """2D keypoints of one subject with confidences, and the image embedding (float32, little endian)."""
+    """2D keypoints of one subject with confidences, and the image embedding (float32, little endian), which is there only
+    where poses are decoded from it."""
 
     joints_img_px: tuple[Point2, ...] = ()
     joints_conf: tuple[float, ...] = ()
@@ -147,9 +148,11 @@ class Latency(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health"):
-    """A stage's heartbeat: state, counts since its start, drops by cause, speed and memory.
+    """A stage's heartbeat: state, counts since its start, drops by cause, speed, cost and memory.
 
-    `stream` is empty where the stage serves several; `ended` are those of its streams that are over.
+    `stream` is empty where the stage serves several; `ended` are those of its streams that are over. `cpu_ms` is
+    processor time of its process since the start, `engine_cpu_ms` the part of it spent in each network, if the run is
+    metered.
     """
 
     schema: int = SCHEMA
@@ -162,6 +165,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="h
     sent: int = 0
     dropped: dict[str, int] = {}
     step: Latency = Latency(0.0, 0.0)
+    cpu_ms: float = 0.0
+    engine_calls: dict[str, int] = {}
+    engine_cpu_ms: dict[str, float] = {}
     rss_bytes: int = 0
     note: str = ""
     error: str = ""

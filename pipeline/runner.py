@@ -17,6 +17,7 @@ import psutil
 
 from pipeline.bus import Outbox, PublicSocket
 from pipeline.messages import End, Event, Flowing, Health, Inbound, Latency, PoseFrame, Stamp
+from pipeline.metered import Spent
 from pipeline.stage import Computation
 from pipeline.stages.publish import Publish
 from pipeline.topology import Node
@@ -84,7 +85,7 @@ class PublicOutlet:
 
 
 class Pulse:
-    """A stage's heartbeat: counts and times, sent to the supervisor at most twice a second."""
+    """A stage's heartbeat: counts, times and costs, sent to the supervisor at most twice a second."""
 
     def __init__(self, node: Node, control: Outbox) -> None:
         self._health = Health(stream=node.stream, stage=node.row.name, pid=os.getpid(), t_unix_ns=0, state="starting")
@@ -92,6 +93,7 @@ class Pulse:
         self._process = psutil.Process()
         self._steps: deque[float] = deque(maxlen=512)
         self._due = 0.0
+        self.spent = Spent()
         self.received = 0
         self.sent = 0
 
@@ -113,6 +115,9 @@ class Pulse:
             sent=self.sent,
             dropped={cause: count for cause, count in dropped.items() if count},
             step=Latency(float(p50_ms), float(p99_ms)),
+            cpu_ms=time.process_time_ns() * 1e-6,
+            engine_calls=dict(self.spent.calls),
+            engine_cpu_ms={network: spent_ns * 1e-6 for network, spent_ns in self.spent.cpu_ns.items()},
             rss_bytes=self._process.memory_info().rss,
             note=note,
             **changes,

@@ -1,7 +1,7 @@
 """What a stage is to the runner, and what a stage is given to build itself from."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,6 +9,7 @@ from engines.contracts import Contract
 from engines.session import Session, open_session
 from pipeline.config import Config, engine_settings
 from pipeline.messages import Flowing
+from pipeline.metered import Metered, Spent
 from pipeline.ring import Ring
 
 
@@ -44,19 +45,23 @@ class Computation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What surrounds a stage: settings, the run's folder, the share of the machine, the largest batch to gather."""
+    """What surrounds a stage: settings, the run's folder, its share of the machine (threads of a network, of `cores`),
+    the largest batch to gather, what its networks have cost."""
 
     config: Config
     run_dir: Path
     cores: int
+    threads: int = 1
     gathered: int = 1
+    spent: Spent = field(default_factory=Spent)
     say: Callable[[str], None] = lambda _: None
     """Hears what takes time while a stage is built."""
 
-    def session(self, contract: Contract, threads: int, hypotheses: int = 1) -> Session:
-        """An engine for `contract`, one subject at a time; `threads` unless the settings say otherwise."""
-        asked = engine_settings(self.config, min(threads, self.cores))
-        return open_session(contract, asked, self.cores, axes={"B": 1, "H": hypotheses}, say=self.say)
+    def session(self, contract: Contract, hypotheses: int = 1) -> Session:
+        """An engine for `contract`, one subject at a time."""
+        asked = engine_settings(self.config, min(self.threads, self.cores))
+        session = open_session(contract, asked, self.cores, axes={"B": 1, "H": hypotheses}, say=self.say)
+        return Metered(session, self.spent) if self.config.engines.metered else session
 
     def batch(self, *sessions: Session) -> int:
         """How many messages to take at once: what all the sessions gain from, and no more than is gathered."""

@@ -4,7 +4,8 @@ Data flows down the table and never back. `queue` is what the live policy does w
 drops everything but the newest message of each stream, `fifo` keeps order and lets the sender drop when the queue is
 full. Replay ignores it: there every queue blocks. `rate_hz` is what the stage must sustain for a stream (the tests and
 `bench` read it), `silence_s` how long it may be quiet before it is restarted. `per` says whether a run of several
-cameras has the stage once for each stream or once for all.
+cameras has the stage once for each stream or once for all, `threads` how many one of its networks may use: six
+processes share the cores.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,16 +29,17 @@ class Stage:
     silence_s: float
     process: str
     per: Per
+    threads: int
 
 
 STAGES: Final = (
-    #      name       module                      reads          writes                 Hz   queue     s   process   per
-    Stage("capture", "pipeline.stages.capture", None, ("Frame", "End"), 30, "newest", 20, "capture", "stream"),
-    Stage("track", "pipeline.stages.track", "Frame", ("Track",), 30, "newest", 8, "track", "stream"),
-    Stage("encode", "pipeline.stages.encode", "Track", ("Observation",), 30, "newest", 8, "encode", "run"),
-    Stage("decode", "pipeline.stages.decode", "Observation", ("Hypotheses",), 30, "fifo", 8, "decode", "run"),
-    Stage("smooth", "pipeline.stages.smooth", "Hypotheses", ("PoseFrame", "Event"), 30, "fifo", 8, "smooth", "run"),
-    Stage("publish", "pipeline.stages.publish", "PoseFrame", ("Hello",), 30, "fifo", 8, "publish", "run"),
+    # name, module, reads, writes, Hz, queue, s, process, per, threads
+    Stage("capture", "pipeline.stages.capture", None, ("Frame", "End"), 30, "newest", 20, "capture", "stream", 1),
+    Stage("track", "pipeline.stages.track", "Frame", ("Track",), 30, "newest", 8, "track", "stream", 1),
+    Stage("encode", "pipeline.stages.encode", "Track", ("Observation",), 30, "newest", 8, "encode", "run", 2),
+    Stage("decode", "pipeline.stages.decode", "Observation", ("Hypotheses",), 30, "fifo", 8, "decode", "run", 1),
+    Stage("smooth", "pipeline.stages.smooth", "Hypotheses", ("PoseFrame", "Event"), 30, "fifo", 8, "smooth", "run", 1),
+    Stage("publish", "pipeline.stages.publish", "PoseFrame", ("Hello",), 30, "fifo", 8, "publish", "run", 1),
 )
 
 START_GRACE_S: Final = 60.0

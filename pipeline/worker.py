@@ -112,21 +112,21 @@ class Worker:
 
     def _loop(self, node: Node, pulse: Pulse) -> None:
         with contextlib.ExitStack() as stack:
-            inlet, computation = self._built(node, stack)
+            inlet, computation = self._built(node, stack, pulse)
             outlet = self._outlet(node, stack)
             self._ended = Runner(node, computation, inlet, outlet, pulse, self.stop).run()
 
-    def _built(self, node: Node, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
+    def _built(self, node: Node, stack: contextlib.ExitStack, pulse: Pulse) -> tuple[Inlet, Computation]:
         """One after the other, capture last: what stages load is not made to be loaded by several threads at once, and
         no picture may flow before all are ready for it."""
         while node.row.reads is None and self._unbuilt and not self.stop.is_set():
             time.sleep(_TURN_S)
         with self._building:
-            made = self._inlet(node, stack)
+            made = self._inlet(node, stack, pulse)
             self._unbuilt.discard(node.name)
             return made
 
-    def _inlet(self, node: Node, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
+    def _inlet(self, node: Node, stack: contextlib.ExitStack, pulse: Pulse) -> tuple[Inlet, Computation]:
         # What is of one stream alone knows the settings under that stream's name.
         config = msgspec.structs.replace(self._order.config, stream=node.stream or self._order.config.stream)
         if node.row.reads is None:
@@ -140,10 +140,20 @@ class Worker:
         if self._layout.reader(node) is None:
             return inbox, Relay()
         build: Callable[[Host], Computation] = importlib.import_module(node.row.module).build
-        gathered = config.batch.size if len(node.streams) > 1 else 1
-        computation = build(Host(config, self._run_dir, os.cpu_count() or 1, gathered))
+        computation = build(self._host(node, config, pulse))
         inbox.gather(computation.batch, config.batch.wait_ms * 1e-3)
         return inbox, computation
+
+    def _host(self, node: Node, config: Config, pulse: Pulse) -> Host:
+        return Host(
+            config,
+            self._run_dir,
+            cores=os.cpu_count() or 1,
+            threads=node.row.threads,
+            gathered=config.batch.size if len(node.streams) > 1 else 1,
+            spent=pulse.spent,
+            say=lambda text: pulse.beat(Counter(), text, state="starting"),
+        )
 
     def _outlet(self, node: Node, stack: contextlib.ExitStack) -> Outlet:
         config = self._order.config

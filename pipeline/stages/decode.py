@@ -47,9 +47,9 @@ class Decode:
 
     def step(self, observations: Sequence[Observation]) -> Iterable[Hypotheses]:
         """One set of hypotheses for every observation, in order; empty where there is no subject."""
-        poses = self._poses([observation for observation in observations if observation.embedding is not None])
+        poses = self._poses([observation for observation in observations if observation.joints_img_px])
         for observation in observations:
-            joints = None if observation.embedding is None else next(poses)
+            joints = next(poses) if observation.joints_img_px else None
             yield Hypotheses(
                 **subject_of(observation),
                 joints_img_px=observation.joints_img_px,
@@ -109,7 +109,7 @@ def build(host: Host) -> Decode:
     """The stage on this host."""
     settings = host.config.decode
     contract = MLP_DECODER if settings.decoder == "mlp" else DIFFUSION_DECODER
-    keypoint_encoder = host.session(POSE2D_ENCODER, threads=1) if settings.source == "keypoints" else None
-    decoder = host.session(contract, threads=1, hypotheses=settings.hypotheses)
+    keypoint_encoder = host.session(POSE2D_ENCODER) if settings.source == "keypoints" else None
+    decoder = host.session(contract, hypotheses=settings.hypotheses)
     batch = host.batch(decoder) if keypoint_encoder is None else host.batch(decoder, keypoint_encoder)
     return Decode(decoder, keypoint_encoder, settings.hypotheses, host.config.camera.vertical_fov_deg, batch)

@@ -1,4 +1,4 @@
-"""encode: the crop to 2D keypoints with confidences, and to the image embedding."""
+"""encode: the crop to 2D keypoints with confidences, and to the image embedding where decode asks for it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -36,13 +36,14 @@ class Encode:
             return
         crops = np.frombuffer(b"".join(track.crop for track in tracks if track.crop is not None), np.uint8)
         result = self._session.run({"crop": crops.reshape(len(tracks), CROP_H, CROP_W, 3)})
-        found = zip(*decode_heatmaps(result["heatmaps"]), result["embedding"], strict=True)
+        embeddings = result.get("embedding", [None] * len(tracks))
+        found = zip(*decode_heatmaps(result["heatmaps"]), embeddings, strict=True)
         for track, (joints_crop_px, confidence, embedding) in zip(tracks, found, strict=True):
             img_from_crop = np.asarray(track.img_from_crop, np.float64).reshape(3, 3)
             yield {
                 "joints_img_px": _points(transformed(joints_crop_px, img_from_crop)),
                 "joints_conf": tuple(float(value) for value in confidence),
-                "embedding": embedding.astype("<f4").tobytes(),
+                "embedding": None if embedding is None else embedding.astype("<f4").tobytes(),
             }
 
 
@@ -52,5 +53,6 @@ def _points(joints_px: npt.NDArray[np.float64]) -> tuple[Point2, ...]:
 
 def build(host: Host) -> Encode:
     """The stage on this host."""
-    session = host.session(encoder(host.config.encode.network), threads=2)
+    wanted = host.config.decode.source == "image"
+    session = host.session(encoder(host.config.encode.network, embedding=wanted))
     return Encode(session, host.batch(session))

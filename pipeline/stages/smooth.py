@@ -257,6 +257,6 @@ def _points(pose: Array) -> tuple[Point3, ...]:
 
 def build(host: Host) -> SmoothStreams:
     """The stage on this host."""
-    frame, live = (host.session(contract, threads=1) for contract in (TEMPORAL_FRAME, TEMPORAL_LIVE))
-    window = host.session(TEMPORAL_WINDOW, threads=1) if host.config.smooth.final else None
+    frame, live = (host.session(contract) for contract in (TEMPORAL_FRAME, TEMPORAL_LIVE))
+    window = host.session(TEMPORAL_WINDOW) if host.config.smooth.final else None
     return SmoothStreams(lambda: Smooth(host.config, frame, live, window), live.device)

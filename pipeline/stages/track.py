@@ -268,4 +268,4 @@ def _area(box: Box) -> float:
 def build(host: Host) -> Tracker:
     """The stage on this host."""
     ring = host.ring() if host.ring_path.exists() else None
-    return Tracker(host.config.track, host.session(STN, threads=1), host.ring, ring)
+    return Tracker(host.config.track, host.session(STN), host.ring, ring)
