@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda_driver import PageLocked
+from engines.cuda_driver import PageLocked, current_context, pop_context
 from engines.errors import BackendError
 
 Array = NDArray[Any]
@@ -53,7 +53,7 @@ def why_missing() -> str | None:
 def gpu(device: int) -> Gpu:
     """The GPU of that number. Raises BackendError when there is none."""
     driver = _driver()
-    with translated(f"GPU {device}"):
+    with translated(driver, f"GPU {device}"):
         if not 0 <= device < driver.Device.count():
             raise BackendError(f"GPU {device}: there are {driver.Device.count()}, counted from 0; choose one of them")
         found = driver.Device(device)
@@ -69,13 +69,13 @@ class Context:
         """Raises BackendError when the GPU cannot be had."""
         self.label = f"GPU {device} ({gpu(device).name})"
         self.driver = _driver()
-        with translated(self.label):
+        with translated(self.driver, self.label):
             self._context = self.driver.Device(device).retain_primary_context()
 
     @contextlib.contextmanager
     def current(self) -> Iterator[None]:
         """Inside, the context is this thread's, and what goes wrong is a BackendError in one line."""
-        with translated(self.label):
+        with translated(self.driver, self.label):
             self._context.push()
             try:
                 yield
@@ -84,7 +84,10 @@ class Context:
 
     def release(self) -> None:
         """Let the context go; everything in it must have been freed."""
+        before = current_context()
         self._context.detach()
+        if current_context() != before:
+            pop_context()
 
     def free_bytes(self) -> int:
         """Memory of the GPU that is free now."""
@@ -145,9 +148,8 @@ def page_locked(context: Context, buffer: Any) -> Iterator[PageLocked]:
 
 
 @contextlib.contextmanager
-def translated(label: str) -> Iterator[None]:
+def translated(driver: Any, label: str) -> Iterator[None]:
     """PyCUDA's errors as BackendErrors in one line."""
-    driver = _driver()
     try:
         yield
     except driver.MemoryError as error:

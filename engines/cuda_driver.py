@@ -1,6 +1,7 @@
 """The few calls of the NVIDIA driver that PyCUDA lacks: graphs of captured streams, and memory locked in place.
 
-PyCUDA 2026.1 knows no graphs, and its `register_host_memory` crashes with NumPy 2.
+PyCUDA 2026.1 knows no graphs, its `register_host_memory` crashes with NumPy 2, and it leaves a primary context that it
+lets go of on the driver's stack.
 """
 
 import ctypes
@@ -29,6 +30,8 @@ _ARGUMENTS: Final[dict[str, tuple[Any, ...]]] = {
     "cuGraphDestroy": (_POINTER,),
     "cuMemHostRegister_v2": (_POINTER, ctypes.c_size_t, ctypes.c_uint),
     "cuMemHostUnregister": (_POINTER,),
+    "cuCtxGetCurrent": (ctypes.POINTER(_POINTER),),
+    "cuCtxPopCurrent_v2": (ctypes.POINTER(_POINTER),),
     "cuGetErrorString": (ctypes.c_int, ctypes.POINTER(ctypes.c_char_p)),
 }
 
@@ -92,6 +95,18 @@ class PageLocked:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.free()
+
+
+def current_context() -> int:
+    """The driver's handle of this thread's current context, 0 for none."""
+    found = _POINTER()
+    _call("cuCtxGetCurrent", ctypes.byref(found))
+    return found.value or 0
+
+
+def pop_context() -> None:
+    """Take this thread's current context off its stack."""
+    _call("cuCtxPopCurrent_v2", ctypes.byref(_POINTER()))
 
 
 def _call(name: str, *arguments: Any) -> None:

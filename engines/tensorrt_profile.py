@@ -4,6 +4,7 @@ A slot holds one call's inputs and outputs, on the host and on the GPU, and the 
 stream of their own, so those of one call are copied while the GPU computes the other.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,18 +34,28 @@ class Slot:
     rows: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loaded:
-    """What all profiles of an engine share; `label` is for people."""
+    """What all profiles of an engine share; `label` is for people.
+
+    Nobody else keeps engine, runtime or streams, not even in a local variable, which the traceback of an error would
+    keep alive: they have to go while the context is there.
+    """
 
     trt: Any
     context: cuda.Context
-    engine: Any
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    compute: Any
-    inward: Any
     label: str
+    runtime: Any = None
+    engine: Any = None
+    compute: Any = None
+    inward: Any = None
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+
+    def free(self) -> None:
+        """Let go of it all. The context must be current."""
+        self.engine = None
+        self.runtime = self.compute = self.inward = None
 
     def refused(self, what: str) -> BackendError:
         """The error for something that TensorRT declined to do, with what it said."""
@@ -88,7 +99,9 @@ class Profile:
         slot.rows = rows
 
     def free(self) -> None:
-        """Give everything back, the graphs first."""
+        """Give everything back, the graphs first, when the GPU no longer works with it."""
+        with contextlib.suppress(self._loaded.context.driver.Error):
+            self._loaded.context.driver.Context.synchronize()
         for slot in self.slots:
             if slot.graph is not None:
                 slot.graph.free()
@@ -98,7 +111,13 @@ class Profile:
 
     def _open(self, place: int, shapes: Shapes) -> None:
         loaded = self._loaded
-        self._execution = self._context_of(place, shapes)
+        self._execution = loaded.engine.create_execution_context(self._strategy())
+        if self._execution is None:
+            raise loaded.refused("cannot open the engine")
+        ready = self._execution.set_optimization_profile_async(place, loaded.compute.handle)
+        loaded.compute.synchronize()
+        if not (ready and all(self._execution.set_input_shape(name, shape) for name, shape in shapes.items())):
+            raise loaded.refused(f"cannot use profile {place}")
         size = self._execution.update_device_memory_size_for_shapes()
         self._execution.set_device_memory(self._memory.device(size), size)
         self.slots.extend(self._slot() for _ in range(SLOTS))
@@ -110,23 +129,17 @@ class Profile:
             loaded.compute.synchronize()
             slot.graph = self._recorded(slot)
 
-    def _context_of(self, place: int, shapes: Shapes) -> Any:
-        trt, engine, stream = self._loaded.trt, self._loaded.engine, self._loaded.compute
-        strategy: Any = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-        if hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
-            config = engine.create_runtime_config()
-            config.set_execution_context_allocation_strategy(strategy)
-            # Kernels are compiled for the profile's one shape before the first call, not beside it.
-            config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
-            strategy = config
-        execution = engine.create_execution_context(strategy)
-        if execution is None:
-            raise self._loaded.refused("cannot open the engine")
-        ready = execution.set_optimization_profile_async(place, stream.handle)
-        stream.synchronize()
-        if not (ready and all(execution.set_input_shape(name, shape) for name, shape in shapes.items())):
-            raise self._loaded.refused(f"cannot use profile {place}")
-        return execution
+    def _strategy(self) -> Any:
+        """How a context is made: its scratch memory comes from us, its kernels are ready before the first call."""
+        trt = self._loaded.trt
+        ours = trt.ExecutionContextAllocationStrategy.USER_MANAGED
+        if not hasattr(trt, "DynamicShapesKernelSpecializationStrategy"):
+            return ours
+        # TensorRT for RTX compiles them on this machine, and would do so beside the first calls.
+        config = self._loaded.engine.create_runtime_config()
+        config.set_execution_context_allocation_strategy(ours)
+        config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        return config
 
     def _slot(self) -> Slot:
         host: dict[str, Array] = {}
@@ -143,9 +156,8 @@ class Profile:
         stream = self._loaded.compute.handle
         if self.plain:
             return None
-        # Only TensorRT for RTX is to be asked.
-        asked = getattr(self._execution, "is_stream_capturable", None)
-        if asked is not None and not asked(stream):
+        # Only TensorRT for RTX can be asked.
+        if hasattr(self._execution, "is_stream_capturable") and not self._execution.is_stream_capturable(stream):
             self.plain = "the library cannot record this network"
             return None
         try:

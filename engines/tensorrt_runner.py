@@ -23,29 +23,22 @@ Array = NDArray[Any]
 class Held:
     """What a runner has on the GPU. It does not know the runner, so that it can free everything after it."""
 
-    context: cuda.Context
-    runtime: Any = None
-    loaded: Loaded | None = None
+    loaded: Loaded
     profiles: dict[int, Profile] = field(default_factory=dict)
     under_way: dict[int, Slot] = field(default_factory=dict)
 
     def free(self) -> None:
         """Give everything back, however far the construction came."""
+        context = self.loaded.context
         try:
-            with self.context.current():
-                if self.loaded is not None:
-                    with contextlib.suppress(self.context.driver.Error):
-                        self.loaded.compute.synchronize()
+            with context.current():
                 self.under_way.clear()
                 with contextlib.ExitStack() as each:
-                    for profile in self.profiles.values():
-                        each.callback(profile.free)
-                self.profiles.clear()
-                # The engine and the streams go with what holds them, while the context is still there.
-                self.loaded = None
-                self.runtime = None
+                    each.callback(self.loaded.free)
+                    while self.profiles:
+                        each.callback(self.profiles.popitem()[1].free)
         finally:
-            self.context.release()
+            context.release()
 
 
 class TensorRtRunner:
@@ -58,31 +51,31 @@ class TensorRtRunner:
         self._network, self._label, self._context, self._graphs = network, label, context, graphs
         self._tickets = count()
         self._plain = ""
-        self._held = Held(context)
+        self._held = Held(Loaded(trt, context, f"{network}: {label}"))
         self._freed = weakref.finalize(self, self._held.free)
         try:
             with context.current():
-                self._load(trt, plan)
+                self._load(self._held.loaded, plan)
         except BaseException:
             self.close()
             raise
 
-    def _load(self, trt: Any, plan: memoryview) -> None:
-        self._held.runtime = tensorrt_build.made(trt, "Runtime")
-        engine = self._held.runtime.deserialize_cuda_engine(plan)
-        if engine is None:
-            said = tensorrt_build.logger(trt).said() or "no reason given"
-            raise BackendError(f"{self._network}: {self._label} cannot load the engine ({said}); build it again")
-        names = [engine.get_tensor_name(place) for place in range(engine.num_io_tensors)]
-        inward = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
-        self.inputs = tuple(_tensor(trt, engine, name) for name in inward)
-        self.outputs = tuple(_tensor(trt, engine, name) for name in names if name not in inward)
-        streams = cuda.stream(self._context), cuda.stream(self._context)
-        label = f"{self._network}: {self._label}"
-        self._held.loaded = Loaded(trt, self._context, engine, self.inputs, self.outputs, *streams, label)
+    def _load(self, loaded: Loaded, plan: memoryview) -> None:
+        loaded.runtime = tensorrt_build.made(loaded.trt, "Runtime")
+        loaded.engine = loaded.runtime.deserialize_cuda_engine(plan)
+        if loaded.engine is None:
+            raise loaded.refused("cannot load the engine")
+        loaded.compute, loaded.inward = cuda.stream(self._context), cuda.stream(self._context)
+        places, profiles = range(loaded.engine.num_io_tensors), range(loaded.engine.num_optimization_profiles)
+        tensors = [_tensor(loaded, place) for place in places]
+        self.inputs = loaded.inputs = tuple(tensor for tensor, is_input in tensors if is_input)
+        self.outputs = loaded.outputs = tuple(tensor for tensor, is_input in tensors if not is_input)
         self._shapes: list[dict[str, tuple[int, ...]]] = [
-            {name: tuple(engine.get_tensor_profile_shape(name, place)[2]) for name in inward}
-            for place in range(engine.num_optimization_profiles)
+            {
+                tensor.name: tuple(loaded.engine.get_tensor_profile_shape(tensor.name, place)[2])
+                for tensor in self.inputs
+            }
+            for place in profiles
         ]
         self._batches = [next(iter(shapes.values()))[0] for shapes in self._shapes]
 
@@ -126,13 +119,7 @@ class TensorRtRunner:
         if slot is None:
             raise BackendError(f"{self._network}: {SLOTS} calls are under way; collect one first")
         with self._context.current():
-            try:
-                profile.start(slot, inputs, rows)
-            except BaseException:
-                # Nothing may still read or write the slot when it is used again.
-                with contextlib.suppress(self._context.driver.Error):
-                    self._context.driver.Context.synchronize()
-                raise
+            profile.start(slot, inputs, rows)
         ticket = next(self._tickets)
         self._held.under_way[ticket] = slot
         return ticket
@@ -165,8 +152,7 @@ class TensorRtRunner:
 
     def _profile(self, rows: int) -> Profile:
         """The smallest profile that holds so many rows, opened."""
-        loaded = self._held.loaded
-        if not self._freed.alive or loaded is None:
+        if not self._freed.alive:
             raise BackendError(f"{self._network}: the engine is closed; open it again")
         batch = min((batch for batch in self._batches if batch >= rows), default=None)
         if batch is None:
@@ -174,12 +160,16 @@ class TensorRtRunner:
         if batch not in self._held.profiles:
             place = self._batches.index(batch)
             with self._context.current():
-                opened = Profile(loaded, place, self._shapes[place], self._graphs)
+                opened = Profile(self._held.loaded, place, self._shapes[place], self._graphs)
             self._held.profiles[batch] = opened
             self._plain = self._plain or opened.plain
         return self._held.profiles[batch]
 
 
-def _tensor(trt: Any, engine: Any, name: str) -> Tensor:
-    shape = tuple(size if size >= 0 else f"axis_{at}" for at, size in enumerate(engine.get_tensor_shape(name)))
-    return Tensor(name, shape, np.dtype(trt.nptype(engine.get_tensor_dtype(name))).name, "")
+def _tensor(loaded: Loaded, place: int) -> tuple[Tensor, bool]:
+    """A tensor of the engine, and whether it is an input."""
+    name = loaded.engine.get_tensor_name(place)
+    sizes = loaded.engine.get_tensor_shape(name)
+    shape = tuple(size if size >= 0 else f"axis_{at}" for at, size in enumerate(sizes))
+    dtype = np.dtype(loaded.trt.nptype(loaded.engine.get_tensor_dtype(name))).name
+    return Tensor(name, shape, dtype, ""), loaded.engine.get_tensor_mode(name) == loaded.trt.TensorIOMode.INPUT
