@@ -39,6 +39,13 @@ TOP = 6
 OURS = ("pipeline/", "engines/", "calibration/")
 NETWORK = "CheckedSession.run (engines/session.py)"
 """The frame above which a network is at work."""
+WAITS = (
+    "Condition.wait (threading.py)",
+    "Poller.poll (zmq/sugar/poll.py)",
+    "Inbox.receive (pipeline/bus.py)",
+    "wait (pipeline/sources/source.py)",
+)
+"""A stack that ends so waits for something; that it has come, but not yet a core, looks like work to the sampler."""
 
 
 def main() -> None:
@@ -112,13 +119,13 @@ def _last_line(text: str) -> str:
 def parsed(text: str) -> flame.Stacks:
     """Stacks from py-spy's raw format: functions joined by semicolons, a space, a count.
 
-    Only those in which a function of ours is at work: not libraries' threads that wait, nor the interpreter's end.
+    Only those in which a function of ours is at work: not libraries' threads, nor the interpreter's end, nor waiting.
     """
     stacks: Counter[tuple[str, ...]] = Counter()
     for line in text.splitlines():
         functions, _, count = line.rpartition(" ")
         stack = tuple(_plain(name) for name in functions.split(";"))
-        if any(_file(name).startswith(OURS) for name in stack):
+        if stack[-1] not in WAITS and any(_file(name).startswith(OURS) for name in stack):
             stacks[stack] += int(count)
     return stacks
 

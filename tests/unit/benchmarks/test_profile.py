@@ -18,6 +18,8 @@ RAW = f"""\
 {CUTTING};0x7f02 (cv2.abi3.so) 2
 {NETWORK};0x7f0a (libopenvino.so.2641);? (?) 4
 {LOOP} 1
+{LOOP};Inbox.receive (pipeline/bus.py:60) 20
+{LOOP};Inbox.receive (pipeline/bus.py:60);Poller.poll (zmq/sugar/poll.py:9) 30
 Thread._bootstrap (threading.py:995);_worker (concurrent/futures/thread.py:81);0x7f11 (libc.so.6) 50
 0x7f12 (libc.so.6);gc_collect_main (libpython3.11.so.1.0) 7
 """
@@ -40,13 +42,13 @@ def test_the_summary_has_shares_networks_and_where_samples_ended():
     assert figures["top"][2] == {"function": "Runner.run (pipeline/runner.py)", "inside": "", "share": 0.1}
 
 
-def test_the_network_frame_is_one_that_exists():
-    """Renamed in the session, the share of networks would silently become nothing."""
-    name, place = profile.NETWORK.rstrip(")").split(" (")
+@pytest.mark.parametrize("frame", [profile.NETWORK, *(frame for frame in profile.WAITS if "pipeline/" in frame)])
+def test_the_frames_that_are_looked_for_exist(frame):
+    """Renamed in the program, the share of networks would silently become nothing, and waiting would be work."""
+    name, place = frame.rstrip(")").split(" (")
     source = (ROOT / place).read_text(encoding="utf-8")
-    kind, method = name.split(".")
-    assert f"class {kind}" in source
-    assert f"def {method}(self" in source.split(f"class {kind}")[1]
+    kind, _, function = name.rpartition(".")
+    assert f"def {function}(" in source.split(f"class {kind}" if kind else "import")[-1]
 
 
 def test_a_flame_is_as_wide_as_its_share():
