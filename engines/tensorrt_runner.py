@@ -78,6 +78,7 @@ class TensorRtRunner:
             for place in profiles
         ]
         self._batches = [next(iter(shapes.values()))[0] for shapes in self._shapes]
+        self.batch = max(self._batches)
 
     @property
     def device(self) -> str:

@@ -147,13 +147,17 @@ def _cpuinfo() -> list[str]:
 
 
 def _contracts(config: Config) -> list[Contract]:
-    chosen = encoder(config.encode.network)
-    return [*SHIPPED, *([chosen] if chosen not in SHIPPED else [])]
+    chosen = encoder(config.encode.network, embedding=config.decode.source == "image")
+    return [chosen if contract.network == chosen.network else contract for contract in SHIPPED] + [
+        contract for contract in [chosen] if contract.network not in {shipped.network for shipped in SHIPPED}
+    ]
 
 
 def _engine(config: Config, contract: Contract) -> Figures:
-    threads = 2 if contract.network.startswith("hrnet_") else 1
-    session = Host(config, Path(), os.cpu_count() or 1).session(contract, threads, config.decode.hypotheses)
+    stage = "encode" if contract.network.startswith("hrnet_") else "decode"
+    threads = next(row.threads for row in STAGES if row.name == stage)
+    host = Host(config, Path(), os.cpu_count() or 1, threads)
+    session = host.session(contract, config.decode.hypotheses)
     timing = time_session(session, {"B": 1, "H": config.decode.hypotheses})
     return msgspec.to_builtins(timing)  # type: ignore[no-any-return]
 

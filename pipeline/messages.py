@@ -90,8 +90,8 @@ class Track(OfSubject, frozen=True, kw_only=True, tag="track"):
 
 
 class Observation(OfSubject, frozen=True, kw_only=True, tag="observation"):
-    """2D keypoints of one subject with confidences, and the image embedding (float32, little endian), which is there only
-    where poses are decoded from it."""
+    """2D keypoints of one subject with confidences, and the image embedding (float32, little endian) where poses are
+    decoded from it."""
 
     joints_img_px: tuple[Point2, ...] = ()
     joints_conf: tuple[float, ...] = ()

@@ -10,9 +10,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,11 +29,9 @@ from engines.trust import Verdict
 from models.exportable import CONTRACTS
 from training.errors import TrainingError
 from training.export import half_stored, write, write_entry
-from training.tune import Tuning, tuned
 from training.typical import Typical
 
 Array = NDArray[Any]
-Progress = Callable[..., None]
 
 CALIBRATED_ON: Final = 300
 """Inputs from which the scales are found."""
@@ -50,18 +46,17 @@ class Plan:
     operators: tuple[str, ...] = ()
     transformer: bool = False
     inputs: int = CALIBRATED_ON
-    tuning: Tuning | None = None
-    batch: int = 12
 
 
 PLANS: Final = {
-    "hrnet": Plan(floating=r"model\.(final_layer|embed)\.", tuning=Tuning(steps=160, rate=1e-5), batch=8),
+    "hrnet": Plan(floating=r"model\.(final_layer|embed)\."),
+    "temporal_live": Plan(transformer=True, inputs=24),
     "temporal_window": Plan(transformer=True, inputs=24),
 }
 """Networks that are worth it: most others take less than a millisecond or two and lose more than they gain. The STN
-would be twice as fast, but its boxes move by a pixel of the window in the median and by seven at nine tenths, tuned or
-not, and their overlap with the truth falls from 0.66 to 0.62 (168 held-out windows)."""
-EXAMPLES: Final = {"stn": 24, "hrnet": 16, "temporal_window": 6}
+would be twice as fast, but its boxes move by a pixel of the window in the median and by seven at nine tenths, and their
+overlap with the truth falls from 0.66 to 0.62 (168 held-out windows)."""
+EXAMPLES: Final = {"stn": 24, "hrnet": 24, "temporal_window": 6, "temporal_live": 12}
 OTHER_EXAMPLES: Final = 64
 """How many inputs of each network go into the file that engines are checked by."""
 
@@ -75,18 +70,13 @@ class Row:
     verdict: Verdict
 
 
-def quantise_networks(
-    name: str, data: Path, mocap: Path, weights: Path, say: Progress = lambda network, step, loss: None
-) -> list[Row]:
-    """Write the int8 variant of a network, or of all that have one, beside it. Raises TrainingError.
-
-    `say` hears how far tuning is: network, step, loss.
-    """
+def quantise_networks(name: str, data: Path, mocap: Path, weights: Path) -> list[Row]:
+    """Write the int8 variant of a network, or of all that have one, beside it. Raises TrainingError."""
     kinds = [contract for contract in SHIPPED if _plan(contract.network)] if name == "all" else [_contract(name)]
     rows = []
     for contract in kinds:
         typical = Typical(data, mocap, weights, contract.network.removeprefix("hrnet_"))
-        rows.append(quantise_one(contract, typical, weights, partial(say, contract.network)))
+        rows.append(quantise_one(contract, typical, weights))
     return rows
 
 
@@ -104,26 +94,17 @@ def write_examples(data: Path, mocap: Path, weights: Path) -> Path:
     return weights / store.EXAMPLES
 
 
-def quantise_one(contract: Contract, typical: Typical, weights: Path, say: Progress) -> Row:
+def quantise_one(contract: Contract, typical: Typical, weights: Path) -> Row:
     """Quantise, compare with single precision, write the file and its line in the manifest."""
     plan = _plan(contract.network)
     assert plan is not None
     path = store.usable(contract.network, weights)
-    single = folded(onnx.load(path))
-    proto = quantised(single, typical.of(contract, plan.inputs), plan)
-    if plan.tuning is not None:
-        batches = partial(_batch, typical, contract, plan.batch)
-        proto = tuned(proto, single, batches, plan.tuning, say)
+    proto = quantised(onnx.load(path), typical.of(contract, plan.inputs), plan)
     data, name = half_stored(proto).SerializeToString(), store.whole_numbers(contract.network)
     write(weights / f"{name}.onnx", data)
     single = hashlib.sha256(path.read_bytes()).hexdigest()
     write_entry(weights, name, contract.network, data, f"{contract.network} {single[:12]} by NNCF")
     return Row(name, len(data), judged(contract, weights))
-
-
-def _batch(typical: Typical, contract: Contract, count: int, step: int) -> dict[str, Array]:
-    """Inputs of a step of tuning; the first seeds are those of the calibration and of the examples."""
-    return typical.of(contract, count, seed=100 + step)
 
 
 def judged(contract: Contract, weights: Path) -> Verdict:
@@ -155,7 +136,7 @@ def quantised(proto: onnx.ModelProto, inputs: dict[str, Array], plan: Plan) -> o
             ),
         )
     del made.metadata_props[:]
-    return folded(made)
+    return made
 
 
 def folded(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -53,10 +53,14 @@ class Typical:
             return self._search_windows(count, seed)
         if name.startswith("hrnet_"):
             return {"crop": self._crops(count, seed)[0]}
-        motion = self._motion(-(-count // 4) if name != "temporal_window" else count)
-        if name == "temporal_window":
-            lookahead = np.resize([LOOKAHEADS.index(frames) for frames in _LIVE], count).astype(np.int64)
-            return {name: motion[name][:count] for name in ("features", "seen")} | {"lookahead": lookahead}
+        of_windows = name in ("temporal_window", "temporal_live")
+        motion = self._motion(count if of_windows else -(-count // 4))
+        if of_windows:
+            frames = contract.inputs[0].shape[1]
+            assert isinstance(frames, int)
+            newest = {name: motion[name][:count, -frames:] for name in ("features", "seen")}
+            lookahead = np.resize([LOOKAHEADS.index(behind) for behind in _LIVE], count).astype(np.int64)
+            return {**newest, "lookahead": lookahead}
         return self._frames(contract, motion, count)
 
     def _search_windows(self, count: int, seed: int) -> Inputs:

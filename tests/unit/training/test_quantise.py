@@ -11,7 +11,6 @@ from engines.contracts import SHIPPED, TEMPORAL_FRAME, Contract, Tensor
 from training import export
 from training.errors import TrainingError
 from training.quantise import PLANS, Plan, folded, quantise_networks, quantised
-from training.tune import Graph, Tuning, tuned
 
 PICTURE = Contract(
     "tiny",
@@ -88,37 +87,6 @@ def test_a_network_that_changes_loses_its_variant(tmp_path, monkeypatch):
     assert store.has(name, tmp_path) and name in store.manifest(tmp_path)
     exported(2)
     assert not store.has(name, tmp_path) and name not in store.manifest(tmp_path)
-
-
-def test_tuning_brings_a_rounded_network_closer_to_itself(tiny, pictures):
-    single = folded(tiny)
-    coarse = quantised(tiny, {"picture": 0.3 * pictures["picture"]}, Plan())  # scales too small: what is large is cut
-    rng = np.random.default_rng(5)
-
-    def batches(step):
-        return {"picture": rng.standard_normal((8, 3, 16, 16), dtype=np.float32)}
-
-    losses = []
-    better = tuned(coarse, single, batches, Tuning(steps=60, rate=3e-3), lambda step, loss: losses.append(loss))
-    exact, before, after = (export.runtime(proto)(pictures)[0] for proto in (single, coarse, better))
-    assert losses[-1] < 0.7 * losses[0]
-    assert np.square(after - exact).mean() < 0.7 * np.square(before - exact).mean()
-    assert {tensor.data_type for tensor in better.graph.initializer if len(tensor.dims) == 4} == {onnx.TensorProto.INT8}
-
-
-def test_a_graph_in_torch_is_the_graph(tiny, pictures):
-    exact = export.runtime(folded(tiny))(pictures)[0]
-    graph = Graph(folded(tiny))
-    with torch.no_grad():
-        found = graph.run({name: torch.from_numpy(values) for name, values in pictures.items()})
-    np.testing.assert_allclose(found[graph.outputs[0]].numpy(), exact, atol=1e-5)
-
-
-def test_an_operator_that_cannot_be_tuned_is_named(tiny):
-    strange = folded(tiny)
-    strange.graph.node[0].op_type = "Einsum"
-    with pytest.raises(TrainingError, match="operator Einsum"):
-        Graph(strange).run({"picture": torch.zeros(1, 3, 16, 16)})
 
 
 def test_a_network_that_has_none_is_refused(tmp_path):
