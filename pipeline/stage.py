@@ -3,13 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engines.contracts import Contract
 from engines.session import EngineSettings, Session, open_session
 from pipeline.config import Config
 from pipeline.messages import Flowing
-from pipeline.ring import Ring
+
+if TYPE_CHECKING:
+    from pipeline.ring import Ring
 
 
 def ring_path(run_dir: Path) -> Path:
@@ -53,8 +55,10 @@ class Host:
         )
         return open_session(contract, settings, self.cores, axes={"B": 1, "H": hypotheses})
 
-    def ring(self) -> Ring:
+    def ring(self) -> "Ring":
         """The ring of pictures, attached as its reader. It exists before the first `Frame` arrives."""
+        from pipeline.ring import Ring  # loads OpenCV, which most stages do without
+
         return Ring.attach(self.ring_path)
 
     @property

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import cv2
 import msgspec
 import zmq
 
@@ -25,10 +24,8 @@ from engines.errors import EngineError
 from pipeline.bus import LIVE_QUEUE, REPLAY_QUEUE, Inbox, Outbox, PublicSocket, endpoint
 from pipeline.config import Config
 from pipeline.errors import PosecastError
-from pipeline.feed import SourceInlet
 from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner
 from pipeline.stage import Computation, Host, ring_path
-from pipeline.stages.publish import Publish
 from pipeline.topology import STAGES, Stage, reader_of
 
 SUPERVISOR: Final = "supervisor"
@@ -108,6 +105,9 @@ class Worker:
     def _inlet(self, row: Stage, stack: contextlib.ExitStack) -> tuple[Inlet, Computation]:
         config = self._order.config
         if row.reads is None:
+            # Here and below: decoder and OpenCV take a fifth of a second to load, and one process needs them.
+            from pipeline.feed import SourceInlet
+
             feed = SourceInlet(config, self._order.uri, ring_path(self._run_dir), self.stop)
             stack.callback(feed.close)
             return feed, feed.computation
@@ -132,6 +132,8 @@ class Worker:
             queue = config.publish.subscriber_queue if live else 0
             socket = PublicSocket(self._context, config.publish.endpoint, queue=queue, lossless=not live)
             stack.callback(socket.close)
+            from pipeline.stages.publish import Publish
+
             return PublicOutlet(Publish(config), socket)
         address = endpoint(self._run_dir, reader.name)
         outbox = Outbox(self._context, address, queue=LIVE_QUEUE if live else REPLAY_QUEUE, blocking=not live)
@@ -152,7 +154,7 @@ def main() -> int:
     run_dir, process = Path(sys.argv[1]), sys.argv[2]
     order = Order.read(run_dir)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # read when a stage loads it
     sys.setswitchinterval(_SWITCH_S)
     rows = [row for row in STAGES if order.config.processes[row.name] == process]
     worker = Worker(run_dir, order, rows)
