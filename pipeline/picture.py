@@ -7,14 +7,16 @@ gives it, before rotation.
 
 import functools
 from dataclasses import dataclass, replace
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.sampling import Bytes, Mat3, extended, halved, sampling_of
+
+if TYPE_CHECKING:  # who hands over frames has loaded it
+    import av
 
 Layout = Literal["yuv420p", "nv12"]
 Matrix = Literal["bt601", "bt709"]
@@ -100,7 +102,7 @@ def rotation_of(counterclockwise_deg: float) -> Rotation:
     return cast(Rotation, round(-counterclockwise_deg / 90.0) * 90 % 360)
 
 
-def from_av(frame: av.VideoFrame, rotation: Rotation = 0, t_media_ns: int = 0) -> Picture:
+def from_av(frame: "av.VideoFrame", rotation: Rotation = 0, t_media_ns: int = 0) -> Picture:
     """Picture of a decoded frame: no copy for yuv420p, yuvj420p and nv12; the planes keep the frame alive."""
     if frame.format.name not in _TAKEN_AS_IS or any(plane.line_size < 0 for plane in frame.planes):
         frame = _reformatted(frame)
@@ -118,13 +120,13 @@ def from_av(frame: av.VideoFrame, rotation: Rotation = 0, t_media_ns: int = 0) -
     )
 
 
-def _plane(plane: av.video.plane.VideoPlane, shape: tuple[int, int]) -> Bytes:
+def _plane(plane: "av.video.plane.VideoPlane", shape: tuple[int, int]) -> Bytes:
     stride = int(plane.line_size)
     flat = np.frombuffer(memoryview(plane), np.uint8)
     return np.lib.stride_tricks.as_strided(flat, shape, (stride, 1), writeable=False)
 
 
-def _matrix_of(frame: av.VideoFrame) -> Matrix:
+def _matrix_of(frame: "av.VideoFrame") -> Matrix:
     space = int(frame.colorspace)
     if space in _BT709 or space in _BT601:
         return "bt709" if space in _BT709 else "bt601"
@@ -135,11 +137,11 @@ def _unspecified(height: int) -> Matrix:
     return "bt709" if height >= _HD_HEIGHT else "bt601"
 
 
-def _is_full_range(frame: av.VideoFrame) -> bool:
+def _is_full_range(frame: "av.VideoFrame") -> bool:
     return frame.format.name.startswith("yuvj") or int(frame.color_range) == _RANGE_FULL
 
 
-def _reformatted(frame: av.VideoFrame) -> av.VideoFrame:
+def _reformatted(frame: "av.VideoFrame") -> "av.VideoFrame":
     # One swscale pass over the whole picture. It hits PNG and other RGB images, grey images, most USB cameras
     # (YUYV, or MJPEG with 4:2:2 chroma), studio codecs (ProRes, DNxHD, 4:2:2 and 4:4:4) and 10-bit HEVC.
     # Ordinary H.264 and HEVC of cameras, telephones and RTSP never come here.

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -19,8 +19,10 @@ from pipeline.bus import Outbox, PublicSocket
 from pipeline.messages import End, Event, Flowing, Health, Inbound, Latency, PoseFrame, Stamp
 from pipeline.metered import Spent
 from pipeline.stage import Computation
-from pipeline.stages.publish import Publish
 from pipeline.topology import Node
+
+if TYPE_CHECKING:
+    from pipeline.stages.publish import Publish
 
 BEAT_S: Final = 0.5
 _WAIT_S: Final = 0.05
@@ -65,7 +67,7 @@ class Relay:
 class PublicOutlet:
     """Poses, events and heartbeats to the public socket; a hello to each new subscription."""
 
-    def __init__(self, publish: Publish, socket: PublicSocket) -> None:
+    def __init__(self, publish: "Publish", socket: PublicSocket) -> None:
         self._publish = publish
         self._socket = socket
         self.dropped: Counter[str] = Counter()
@@ -96,6 +98,11 @@ class Pulse:
         self.spent = Spent()
         self.received = 0
         self.sent = 0
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for the next."""
+        return time.monotonic() >= self._due
 
     def took(self, seconds: float, messages: int) -> None:
         """So many messages were computed in this time."""
@@ -199,7 +206,8 @@ class Runner:
     def _alive(self) -> bool:
         if isinstance(self._outlet, PublicOutlet):
             self._outlet.greet(lambda: not self._stop.is_set())
-        self._pulse.beat(self._dropped(), self._computation.note)
+        if self._pulse.due:
+            self._pulse.beat(self._dropped(), self._computation.note)
         return not self._stop.is_set()
 
     def _dropped(self) -> Counter[str]:

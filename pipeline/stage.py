@@ -3,14 +3,16 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from engines.contracts import Contract
 from engines.session import Session, open_session
 from pipeline.config import Config, engine_settings
 from pipeline.messages import Flowing
 from pipeline.metered import Metered, Spent
-from pipeline.ring import Ring
+
+if TYPE_CHECKING:
+    from pipeline.ring import Ring
 
 
 def ring_path(run_dir: Path, stream: str) -> Path:
@@ -67,8 +69,10 @@ class Host:
         """How many messages to take at once: what all the sessions gain from, and no more than is gathered."""
         return min(self.gathered, *(session.batch for session in sessions))
 
-    def ring(self) -> Ring:
+    def ring(self) -> "Ring":
         """The ring of pictures, attached as its reader. It exists before the first `Frame` arrives."""
+        from pipeline.ring import Ring  # loads OpenCV, which most stages do without
+
         return Ring.attach(self.ring_path)
 
     @property

@@ -18,7 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import cv2
 import msgspec
 import zmq
 
@@ -26,10 +25,8 @@ from engines.errors import EngineError
 from pipeline.bus import LIVE_QUEUE, REPLAY_QUEUE, Inbox, Outbox, PublicSocket, endpoint
 from pipeline.config import Config
 from pipeline.errors import PosecastError
-from pipeline.feed import SourceInlet
 from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner
 from pipeline.stage import Computation, Host, ring_path
-from pipeline.stages.publish import Publish
 from pipeline.streams import Stream
 from pipeline.topology import Layout, Node
 
@@ -130,6 +127,9 @@ class Worker:
         # What is of one stream alone knows the settings under that stream's name.
         config = msgspec.structs.replace(self._order.config, stream=node.stream or self._order.config.stream)
         if node.row.reads is None:
+            # Here and below: decoder and OpenCV take a fifth of a second to load, and one process needs them.
+            from pipeline.feed import SourceInlet
+
             uri = next(stream.uri for stream in self._order.streams if stream.name == node.stream)
             feed = SourceInlet(config, uri, ring_path(self._run_dir, node.stream), self.stop)
             stack.callback(feed.close)
@@ -163,6 +163,8 @@ class Worker:
             queue = config.publish.subscriber_queue if live else 0
             socket = PublicSocket(self._context, config.publish.endpoint, queue=queue, lossless=not live)
             stack.callback(socket.close)
+            from pipeline.stages.publish import Publish
+
             return PublicOutlet(Publish(node.streams), socket)
         address = endpoint(self._run_dir, reader.name)
         outbox = Outbox(self._context, address, queue=self._queue(node), blocking=not live)
@@ -188,7 +190,7 @@ def main() -> int:
     run_dir, process = Path(sys.argv[1]), sys.argv[2]
     order = Order.read(run_dir)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
+    os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # read when a stage loads it
     sys.setswitchinterval(_SWITCH_S)
     worker = Worker(run_dir, order, process)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
