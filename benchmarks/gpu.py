@@ -27,7 +27,8 @@ from benchmarks.matrix import peak_tflops, the_gpu  # noqa: E402
 from engines.bench import time_session  # noqa: E402
 from engines.contracts import SHIPPED, Contract, encoder  # noqa: E402
 from engines.errors import BackendError, EngineError  # noqa: E402
-from engines.session import EngineSettings, open_session  # noqa: E402
+from engines.session import open_session  # noqa: E402
+from engines.settings import EngineSettings  # noqa: E402
 from pipeline.bench import chain, described, machine  # noqa: E402
 from pipeline.config import Config, load, shipped  # noqa: E402
 from pipeline.replay import SAMPLE  # noqa: E402

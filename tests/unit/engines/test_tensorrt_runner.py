@@ -13,7 +13,8 @@ from engines import cuda, sealed, tensorrt_backend
 from engines.contracts import DIFFUSION_DECODER, SHIPPED, STN, TEMPORAL_WINDOW
 from engines.cuda_driver import PageLocked
 from engines.errors import BackendError
-from engines.session import CheckedSession, example_inputs
+from engines.examples import noise
+from engines.session import CheckedSession
 from tests import software_gpu as software
 
 software_gpu = software.software_gpu
@@ -44,7 +45,7 @@ def runner_of(software_gpu):
 
 
 def check(contract, runner, batch, seed=0):
-    inputs = example_inputs(contract, {"B": batch, "H": 5}, seed)
+    inputs = noise(contract, {"B": batch, "H": 5}, seed)
     outputs = runner.infer(inputs)
     for name, array in software.expected(contract, inputs).items():
         assert outputs[name].shape == array.shape
@@ -54,9 +55,9 @@ def check(contract, runner, batch, seed=0):
 @pytest.mark.parametrize("contract", SHIPPED, ids=lambda contract: contract.network)
 def test_every_contract_runs_behind_a_session(contract, software_gpu, runner_of):
     runner = runner_of(contract, (1, 2))
-    session = CheckedSession(contract, runner, "an engine")
+    session = CheckedSession(contract, runner)
     assert session.device == "TensorRT 10.9.0, fp16, Software 1, CUDA graphs"
-    inputs = example_inputs(contract, {"B": 2, "H": 5})
+    inputs = noise(contract, {"B": 2, "H": 5})
     for name, array in software.expected(contract, inputs).items():
         np.testing.assert_allclose(session.run(inputs)[name], array, rtol=1e-5, atol=1e-6)
 
@@ -85,7 +86,7 @@ def test_prepare_opens_the_profile_and_nothing_else(software_gpu, runner_of):
 
 def test_two_calls_may_be_under_way_and_come_back_in_any_order(software_gpu, runner_of):
     runner = runner_of(TEMPORAL_WINDOW)
-    calls = [example_inputs(TEMPORAL_WINDOW, {"B": 1}, seed) for seed in range(5)]
+    calls = [noise(TEMPORAL_WINDOW, {"B": 1}, seed) for seed in range(5)]
     first, second = runner.submit(calls[0]), runner.submit(calls[1])
     with pytest.raises(BackendError, match="2 calls are under way; collect one first"):
         runner.submit(calls[2])
@@ -99,7 +100,7 @@ def test_two_calls_may_be_under_way_and_come_back_in_any_order(software_gpu, run
 
 def test_outputs_belong_to_the_caller(software_gpu, runner_of):
     runner = runner_of(STN)
-    inputs = example_inputs(STN, {"B": 1})
+    inputs = noise(STN, {"B": 1})
     kept = runner.infer(inputs)["theta"]
     before = kept.copy()
     runner.infer({"picture": np.zeros_like(inputs["picture"])})
@@ -108,7 +109,7 @@ def test_outputs_belong_to_the_caller(software_gpu, runner_of):
 
 def test_strided_and_read_only_inputs_are_taken(software_gpu, runner_of):
     runner = runner_of(STN)
-    picture = example_inputs(STN, {"B": 2})["picture"]
+    picture = noise(STN, {"B": 2})["picture"]
     plain = runner.infer({"picture": picture})["theta"]
     strided = np.repeat(picture, 2, axis=2)[:, :, ::2]
     strided.flags.writeable = False
@@ -119,13 +120,13 @@ def test_another_number_of_hypotheses_is_refused(software_gpu, runner_of):
     runner = runner_of(DIFFUSION_DECODER)
     says = r"diffusion_decoder: the engine is built for noise \(B, 5, 51\), got \(1, 7, 51\); build it again"
     with pytest.raises(BackendError, match=says):
-        runner.infer(example_inputs(DIFFUSION_DECODER, {"B": 1, "H": 7}))
+        runner.infer(noise(DIFFUSION_DECODER, {"B": 1, "H": 7}))
     with pytest.raises(BackendError, match=says):
         runner.prepare({t.name: a.shape for t, a in _shaped(DIFFUSION_DECODER, 7)})
 
 
 def _shaped(contract, hypotheses):
-    inputs = example_inputs(contract, {"B": 1, "H": hypotheses})
+    inputs = noise(contract, {"B": 1, "H": hypotheses})
     return [(tensor, inputs[tensor.name]) for tensor in contract.inputs]
 
 
@@ -167,7 +168,7 @@ def test_a_call_that_failed_leaves_the_runner_of_use(software_gpu, runner_of):
 
 def test_letting_go_frees_everything(software_gpu):
     runner = loaded(STN)
-    runner.submit(example_inputs(STN, {"B": 1}))
+    runner.submit(noise(STN, {"B": 1}))
     assert not software_gpu.idle()
     del runner
     gc.collect()

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from engines.contracts import MLP_DECODER
-from engines.session import example_inputs
+from engines.examples import noise
 from pipeline.config import Config, from_mapping
 from pipeline.messages import Health
 from pipeline.meter import Calls, Meter
 from pipeline.metered import Spent
 from pipeline.runner import Pulse
 from pipeline.stage import Host
+from pipeline.topology import Layout
 from tests.posecast import require_weights
 
 METERED = from_mapping({"engines": {"metered": True}}, "test")
@@ -43,8 +44,8 @@ def read(*beats, config=None):
 def test_a_session_of_the_host_gives_the_same_and_counts(tmp_path):
     require_weights()
     host = Host(METERED, tmp_path, cores=1)
-    session = host.session(MLP_DECODER, threads=1)
-    inputs = example_inputs(MLP_DECODER, {"B": 1})
+    session = host.session(MLP_DECODER)
+    inputs = noise(MLP_DECODER, {"B": 1})
     first, second = session.run(inputs), session.run(inputs)
     assert session.contract is MLP_DECODER
     assert session.device
@@ -57,14 +58,14 @@ def test_nothing_is_measured_unless_asked_for(tmp_path):
     """The processor's clock is not read on the way of a live picture."""
     require_weights()
     host = Host(Config(), tmp_path, cores=1)
-    host.session(MLP_DECODER, threads=1).run(example_inputs(MLP_DECODER, {"B": 1}))
+    host.session(MLP_DECODER).run(noise(MLP_DECODER, {"B": 1}))
     assert host.spent == Spent()
 
 
 def test_a_failed_call_is_not_counted(tmp_path):
     require_weights()
     host = Host(METERED, tmp_path, cores=1)
-    session = host.session(MLP_DECODER, threads=1)
+    session = host.session(MLP_DECODER)
     with pytest.raises(Exception, match="expected inputs"):
         session.run({})
     assert host.spent == Spent()
@@ -78,7 +79,7 @@ def test_the_heartbeat_tells_what_was_spent():
             sent.append(message)
             return True
 
-    pulse = Pulse("track", "main", Control())
+    pulse = Pulse(Layout(["main"], Config().processes).node("track", "main"), Control())
     pulse.spent.calls["stn"] += 3
     pulse.spent.cpu_ns["stn"] += 4_500_000
     pulse.beat(Counter(), state="running")

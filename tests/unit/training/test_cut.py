@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from engines.contracts import LIVE_READ, LIVE_WINDOW, TEMPORAL_LIVE, TEMPORAL_WINDOW, WINDOW
-from engines.session import EngineSettings, open_session
+from engines.session import open_session
+from engines.settings import EngineSettings
 from models.exportable import example_inputs
 from tests.posecast import require_weights
 from training import cut
