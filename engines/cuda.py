@@ -37,11 +37,11 @@ def why_missing() -> str | None:
     try:
         importlib.import_module("pycuda")
     except ImportError as error:
-        return f"PyCUDA cannot be imported ({error}); {EXTRA}, which needs the CUDA toolkit"
+        return f"PyCUDA cannot be imported ({one_line(error)}); {EXTRA}, which needs the CUDA toolkit"
     try:
         driver = importlib.import_module("pycuda.driver")
     except (ImportError, OSError) as error:
-        return f"no NVIDIA driver ({error}); install it, or run where there is one"
+        return f"no NVIDIA driver ({one_line(error)}); install it, or run where there is one"
     try:
         driver.init()
         count = driver.Device.count()
@@ -83,7 +83,10 @@ class Context:
                 self.driver.Context.pop()
 
     def release(self) -> None:
-        """Let the context go; everything in it must have been freed."""
+        """Let the context go; everything in it must have been freed.
+
+        In another thread than the one it was made in, PyCUDA holds it to the end of the process.
+        """
         before = current_context()
         self._context.detach()
         if current_context() != before:
