@@ -69,7 +69,8 @@ class Heard:
 
 
 def test_a_killed_camera_neither_stops_nor_delays_the_other(endpoint, lasting) -> None:
-    sources = (f"left={lasting(60)}", f"right={lasting(60)}")
+    pictures = lasting(80)
+    sources = (f"left={pictures}", f"right={pictures}")
     with running("run", *sources, "--paced", "--endpoint", endpoint) as run:
         heard = Heard(endpoint)
         heard.more(10, "left", "right")
@@ -104,7 +105,8 @@ def test_a_killed_camera_neither_stops_nor_delays_the_other(endpoint, lasting) -
 
 
 def test_a_camera_that_keeps_dying_is_given_up_and_the_other_runs_to_its_end(endpoint, lasting) -> None:
-    sources = (f"left={lasting(30)}", f"right={lasting(60)}")
+    pictures = lasting(30)
+    sources = (f"left={pictures}", f"right={pictures}")
     with running("run", *sources, "--paced", "--endpoint", endpoint) as run:
         heard = Heard(endpoint)
         heard.more(5, "left", "right")
