@@ -108,7 +108,14 @@ def _measured(
 ) -> bool:
     """One row, or one line of what was left out and False."""
     what = f"{network.name} on {backend} in {precision}"
-    settings = EngineSettings(backend=backend, precision=precision, weights=network.weights, threads=threads)
+    settings = EngineSettings(
+        backend=backend,
+        device="cpu",
+        precision=precision,
+        weights=network.weights,
+        threads=threads,
+        checked=False,  # random weights are measured too
+    )
     try:
         session = open_session(network.contract, settings, threads)
         timing = time_session(session, budget_s=budget_s)

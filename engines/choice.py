@@ -2,7 +2,8 @@
 
 `auto` prefers a GPU to the CPU, OpenVINO to ONNX Runtime, and few bits to many: int8 where such a file lies beside the
 network, bf16 where the CPU computes in it, fp16 on a GPU. An engine that turns out not to give what single precision
-gives (`engines.trust`) is passed over for the next.
+gives (`engines.trust`) is passed over for the next. int8, asked for by name, is the same with int8 first: not every
+network has such a file.
 """
 
 import ctypes
@@ -34,18 +35,15 @@ class Candidate:
 
 
 def candidates(network: str, settings: EngineSettings) -> list[Candidate]:
-    """The ways to run `network`, best first; one alone unless something is left to `auto`.
+    """The ways to run `network`, best first; one alone unless something is left to `auto` or int8 is not for it.
 
-    Raises BackendError when what was asked for is not to be had, WeightsError when an int8 file is missing.
+    Raises BackendError when what was asked for is not to be had.
     """
-    found = [
+    return [
         Candidate(backend, device, precision, because)
         for backend, device, because in _places(settings)
         for precision in _precisions(network, backend, settings)
     ]
-    if settings.precision == "int8":
-        store.find(store.whole_numbers(network), settings.weights)
-    return found
 
 
 def _places(settings: EngineSettings) -> list[tuple[str, str, str]]:
@@ -77,10 +75,12 @@ def _cpu_places(settings: EngineSettings) -> list[tuple[str, str, str]]:
 
 def _precisions(network: str, backend: str, settings: EngineSettings) -> list[str]:
     able = [name for name in _OF_BACKEND[backend] if _computes(backend, name)]
-    if settings.precision != "auto":
+    if settings.precision not in ("auto", "int8"):
         if settings.precision not in able:
             raise BackendError(_unable(backend, settings.precision))
         return [settings.precision]
+    if settings.precision == "int8":
+        able = sorted(able, key=lambda name: name != "int8")
     has_int8 = store.has(store.whole_numbers(network), settings.weights)
     return [name for name in able if name != "int8" or has_int8]
 

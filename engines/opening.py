@@ -128,6 +128,7 @@ class Opening:
                 "backend": chosen.backend,
                 "device": chosen.device,
                 "precision": chosen.precision,
+                "checked": "yes" if self._settings.checked else "no",
                 "axes": " ".join(f"{name}={size}" for name, size in sorted(self._axes.items())),
                 **way.facts,
             },
@@ -161,7 +162,7 @@ class Opening:
 
         def build() -> bytes:
             model = path.read_bytes()
-            made = {"fp16": variants.fp16, "int8": variants.symmetric}.get(chosen.precision, bytes)(model)
+            made = _of_precision(model, chosen.precision)
             return tensorrt_backend.build(made, self._contract, GPU_BATCHES, self._axes.get("H", 1), self._say)
 
         def load(engine: bytes) -> Runner:
@@ -182,9 +183,17 @@ class Opening:
 
     def _judged(self, runner: Runner) -> Verdict:
         chosen = self._candidate
-        if chosen.precision == "fp32" and chosen.device == "cpu":
-            return _NOT_CHECKED  # the network was proven equal on both back-ends when it was exported
+        proven = chosen.precision == "fp32" and chosen.device == "cpu"  # on both back-ends, when it was exported
+        if proven or not self._settings.checked:
+            return _NOT_CHECKED
         try:
             return trust.judge(self._contract, runner.infer, chosen.precision, self._settings.weights)
         finally:
             runner.close()
+
+
+def _of_precision(model: bytes, precision: str) -> bytes:
+    """The graph in which TensorRT finds the precision: what is not in whole numbers is in half precision."""
+    if precision == "int8":
+        return variants.fp16(variants.symmetric(model))
+    return variants.fp16(model) if precision == "fp16" else model

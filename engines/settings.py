@@ -11,10 +11,11 @@ DEVICE_PATTERN: Final = r"^(auto|cpu|cuda:\d{1,2})$"
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What runs a network; `auto` takes the best the machine has.
+    """What runs a network; `auto` takes the best the machine has, int8 is for the networks that have such a file.
 
     `weights` is a folder, empty for the shipped one; `threads` are those of one network, 0 for one a core; `cache` is
-    the folder of built engines, empty for the user's.
+    the folder of built engines, empty for the user's. Not `checked`, an engine is used whatever it gives: for measuring
+    networks with random weights.
     """
 
     backend: Backend = "auto"
@@ -23,3 +24,4 @@ class EngineSettings:
     threads: int = 0
     device: str = "auto"
     cache: str = ""
+    checked: bool = True

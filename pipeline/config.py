@@ -112,6 +112,8 @@ class Engines(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Threads of one network; 0: what the cores allow."""
     cache: str = ""
     """Folder of built engines; empty: the user's."""
+    checked: bool = True
+    """Believe an engine only when it gives what single precision gives; false to measure untrained networks."""
     metered: bool = False
     """Have the heartbeats tell what each network costs the processor; costs some milliseconds of latency."""
 
@@ -211,6 +213,7 @@ def engine_settings(config: Config, threads: int) -> EngineSettings:
         weights=engines.weights,
         threads=engines.threads or threads,
         cache=engines.cache,
+        checked=engines.checked,
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from engines import choice, openvino_backend
 from engines.choice import Candidate, candidates
-from engines.errors import BackendError, WeightsError
+from engines.errors import BackendError
 from engines.settings import EngineSettings
 
 NO_GPU = "no GPU: there is no NVIDIA driver here"
@@ -80,10 +80,11 @@ def test_without_openvino_onnx_runtime_and_why(machine):
         candidates("stn", EngineSettings(weights=weights, backend="openvino"))
 
 
-def test_int8_without_a_file_is_an_error_when_asked_for(machine):
-    weights = machine()
-    with pytest.raises(WeightsError, match=r"mlp_decoder\.int8.*posecast quantise"):
-        candidates("mlp_decoder", EngineSettings(weights=weights, precision="int8"))
+def test_int8_is_for_the_networks_that_have_such_a_file(machine):
+    weights = machine(gpu=True)
+    assert ways("stn", weights=weights, precision="int8", device="cuda:0")[0] == ("tensorrt", "cuda:0", "int8")
+    assert ways("stn", weights=weights, precision="int8", device="cpu")[0] == ("openvino", "cpu", "int8")
+    assert ways("mlp_decoder", weights=weights, precision="int8", device="cpu")[0] == ("openvino", "cpu", "bf16")
 
 
 def test_what_was_asked_for_is_the_only_way(machine):
