@@ -182,18 +182,18 @@ def _patches(maps: Array, peak_x: Array, peak_y: Array) -> tuple[Array, Array, A
 
 def _settled(patch: Array, columns: Array, rows: Array) -> tuple[Array, Array, Array]:
     """Mean place (relative to the peak) and mass of the probability in a window centred on that mean."""
-    x = y = np.zeros(len(patch))
-    mass = x
+    cells = np.stack([columns, rows])  # (2, N, 9), as the weights are
+    place = np.zeros((2, len(patch), 1))
+    mass = place[0, :, 0]
     for _ in range(_SHIFTS):
-        weight_x = np.clip(_RADIUS + 0.5 - np.abs(columns - x[:, None]), 0.0, 1.0)
-        weight_y = np.clip(_RADIUS + 0.5 - np.abs(rows - y[:, None]), 0.0, 1.0)
-        by_row = np.matmul(patch, weight_x[:, :, None])[:, :, 0] * weight_y
-        by_column = np.matmul(weight_y[:, None, :], patch)[:, 0, :] * weight_x
+        weight = np.minimum(np.maximum(_RADIUS + 0.5 - np.abs(cells - place), 0.0), 1.0)
+        across, down = weight
+        by_column = (down[:, None, :] @ patch)[:, 0] * across
+        by_row = (patch @ across[:, :, None])[:, :, 0] * down
         mass = by_row.sum(axis=1)
-        safe = np.where(mass > 0, mass, 1.0)
-        x = np.clip((by_column * columns).sum(axis=1) / safe, -1.0, 1.0)
-        y = np.clip((by_row * rows).sum(axis=1) / safe, -1.0, 1.0)
-    return x, y, mass
+        mean = (np.stack([by_column, by_row]) * cells).sum(axis=2) / np.where(mass > 0, mass, 1.0)
+        place = np.minimum(np.maximum(mean, -1.0), 1.0)[:, :, None]
+    return place[0, :, 0], place[1, :, 0], mass
 
 
 def fitted(poses: NDArray[np.floating], at: int) -> NDArray[np.float32]:

@@ -6,12 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.codecs import fitted
-from engines.contracts import LOOKAHEADS, WINDOW
+from engines.contracts import LIVE_READ, LIVE_WINDOW, LOOKAHEADS, WINDOW
 from training import metrics
 from training.evaluate.networks import Networks
 from training.evaluate.poses3d import sequence_row
 from training.evaluate.result import Figures, Plot, Request, Result, Row
-from training.evaluate.windows import frame_features, held_out_windows, per_frame_poses, temporal_poses
+from training.evaluate.windows import (
+    frame_features,
+    held_out_windows,
+    live_poses,
+    per_frame_poses,
+    temporal_poses,
+)
 from training.sequences import RATE_HZ, Windows
 
 Array = NDArray[Any]
@@ -23,6 +29,8 @@ FURTHEST: Final = max(LOOKAHEADS)
 WANTED: Final = slice(WINDOW - 1, WINDOW - 1 + SPAN)
 """The frames whose poses are compared; so many precede them that the window is full for every look-ahead."""
 PER_FRAME = "per frame"
+LIVE: Final = (0, 13)
+"""Look-aheads of what is published live."""
 COMPARED: Final = {"MPJPE": " mm", "acceleration": " mm/frame2"}
 """Figures that are also given as a change against the per-frame lifter, and their units."""
 
@@ -43,7 +51,8 @@ def lookahead(request: Request) -> Result:
         (
             f"All rows are of the same {SPAN} frames of each motion, in a dive any of its frames, none of them lost. "
             "As in a live stream each comes from a window of its own, whose newest frame is so many frames later, and "
-            "is fitted as the live chain does it. Per frame: keypoint encoder and MLP decoder, each frame alone.",
+            "is fitted as the live chain does it. Live: by the network of the live chain, which sees the newest "
+            f"{LIVE_WINDOW} frames of the window. Per frame: keypoint encoder and MLP decoder, each frame alone.",
         ),
         networks.used,
     )
@@ -67,6 +76,8 @@ def _rows(networks: Networks, windows: Windows) -> dict[str, Row]:
     features = frame_features(networks, keypoints, missing, box)
     for frames in LOOKAHEADS:
         rows[row_name(frames)] = _row(_published(networks, features, seen, frames), truth[:, WANTED])
+    for frames in LIVE:
+        rows[f"live, {row_name(frames)}"] = _row(_published_live(networks, features, seen, frames), truth[:, WANTED])
     first = rows[PER_FRAME]
     against = {column: first[f"{column}{unit}"] for column, unit in COMPARED.items()}
     for row in rows.values():
@@ -82,6 +93,15 @@ def _published(networks: Networks, features: Array, seen: Array, frames: int) ->
         window = slice(at + frames - WINDOW + 1, at + frames + 1)
         found = temporal_poses(networks, features[:, window], seen[:, window], frames)
         poses.append([fitted(each, WINDOW - 1 - frames) for each in found])
+    return np.swapaxes(np.array(poses), 0, 1)
+
+
+def _published_live(networks: Networks, features: Array, seen: Array, frames: int) -> Array:
+    """The same by the live network."""
+    poses = []
+    for at in range(WANTED.start + frames + 1, WANTED.stop + frames + 1):
+        found = live_poses(networks, features[:, :at], seen[:, :at])
+        poses.append([fitted(each, LIVE_READ - 1 - frames) for each in found])
     return np.swapaxes(np.array(poses), 0, 1)
 
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.contracts import LOOKAHEADS, TEMPORAL_FRAME, TEMPORAL_WINDOW, WINDOW
+from engines.contracts import LIVE_WINDOW, LOOKAHEADS, TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW, WINDOW, Contract
 from engines.skeleton import J
 from training.evaluate.lift import DIVES, held_out_clips
 from training.evaluate.networks import Networks, batched
@@ -55,7 +55,16 @@ def frame_features(networks: Networks, keypoints: Array, missing: Array, box: Ar
 
 def temporal_poses(networks: Networks, features: Array, seen: Array, lookahead: int) -> Array:
     """Joints (N, 243, J, 3) by the temporal network, asked for the frame `lookahead` before the newest."""
-    window = networks.session(TEMPORAL_WINDOW)
+    return _mixed(networks, TEMPORAL_WINDOW, features, seen, lookahead)
+
+
+def live_poses(networks: Networks, features: Array, seen: Array) -> Array:
+    """Joints (N, 40, J, 3) of the newest frames of windows by the live network, asked for the newest as live."""
+    return _mixed(networks, TEMPORAL_LIVE, features[:, -LIVE_WINDOW:], seen[:, -LIVE_WINDOW:], 0)
+
+
+def _mixed(networks: Networks, contract: Contract, features: Array, seen: Array, lookahead: int) -> Array:
+    window = networks.session(contract)
 
     def run(rows: slice) -> tuple[Array, ...]:
         index = np.full(rows.stop - rows.start, LOOKAHEADS.index(lookahead), np.int64)
