@@ -9,7 +9,7 @@ from rich.live import Live
 
 from pipeline.config import Config
 from pipeline.messages import Health
-from pipeline.report import health_table
+from pipeline.report import health_table, starting_note
 from pipeline.sources import open_source
 from pipeline.stages.publish import check_endpoint
 from pipeline.streams import Stream, named
@@ -28,7 +28,7 @@ def run_live(config: Config, sources: Sequence[str], seconds: float, console: Co
         names = f" {', '.join(stream.name for stream in streams)}" if len(streams) > 1 else ""
         address = config.publish.endpoint
         console.print(f"publishing{names} on {address}; posecast subscribe {address}", soft_wrap=True)
-        return _watched(config, streams, seconds, lambda health: None, errors)
+        return _watched(config, streams, seconds, lambda health: _tell(console, health), errors)
     layout = Layout([stream.name for stream in streams], config.processes)
     known: dict[str, Health] = {}
     with Live(health_table(layout.nodes, known), console=console, refresh_per_second=4) as live:
@@ -54,6 +54,11 @@ def _watched(
         if timer is not None:
             timer.cancel()
     return finished(outcome, errors)
+
+
+def _tell(console: Console, health: Health) -> None:
+    if starting_note(health):
+        console.print(starting_note(health), style="dim", soft_wrap=True)
 
 
 def finished(outcome: Outcome, errors: Console) -> int:

@@ -20,7 +20,7 @@ from pipeline.edges.truth import Truth, truth_beside
 from pipeline.errors import OutputError, PosecastError, SourceError
 from pipeline.live import finished
 from pipeline.messages import Event, Health, Hello, PoseFrame, Revision
-from pipeline.report import demo_table, next_command, written_files
+from pipeline.report import demo_table, next_command, starting_note, written_files
 from pipeline.sources import open_source
 from pipeline.subscribe import Subscription
 from pipeline.supervisor import Outcome, Supervisor, new_run_dir
@@ -166,6 +166,8 @@ class Recording:
             raise OutputError(f"{self.folder}: the recorder got no greeting from publish within {_READY_S:.0f} s")
 
     def _count(self, health: Health) -> None:
+        if starting_note(health):
+            self.progress.console.print(starting_note(health), style="dim", soft_wrap=True)
         if health.stage == "capture":
             self.frames_in = max(self.frames_in, health.sent)
         if self._failure:

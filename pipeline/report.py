@@ -68,6 +68,11 @@ def demo_table(summary: Mapping[str, Any]) -> Group:
     return Group(Text(str(summary["source"]), style="bold"), figures, Text(), stage_table(summary))
 
 
+def starting_note(health: Health) -> str:
+    """What a stage does before it can run and is worth a line: an engine is built. Empty for anything else."""
+    return f"{health.stage}: {health.note}" if health.state == "starting" and health.note else ""
+
+
 def stage_table(summary: Mapping[str, Any]) -> Table:
     """One row a stage: time from taking a message to handing it on, and drops."""
     table = Table(box=None, pad_edge=False, header_style="dim")

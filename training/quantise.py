@@ -73,11 +73,8 @@ class Row:
 def quantise_networks(name: str, data: Path, mocap: Path, weights: Path) -> list[Row]:
     """Write the int8 variant of a network, or of all that have one, beside it. Raises TrainingError."""
     kinds = [contract for contract in SHIPPED if _plan(contract.network)] if name == "all" else [_contract(name)]
-    rows = []
-    for contract in kinds:
-        typical = Typical(data, mocap, weights, contract.network.removeprefix("hrnet_"))
-        rows.append(quantise_one(contract, typical, weights))
-    return rows
+    typical = Typical(data, mocap, weights)
+    return [quantise_one(contract, typical, weights) for contract in kinds]
 
 
 def write_examples(data: Path, mocap: Path, weights: Path) -> Path:

@@ -40,9 +40,9 @@ _LIVE: Final = (0, 13)
 class Typical:
     """Typical inputs of every network; what is expensive is made once."""
 
-    def __init__(self, data: Path, mocap: Path, weights: Path, variant: str = "w18_small_v2") -> None:
-        self._data, self._mocap, self._variant = data, mocap, variant
-        self._networks = Networks(weights, variant)
+    def __init__(self, data: Path, mocap: Path, weights: Path) -> None:
+        self._data, self._mocap = data, mocap
+        self._networks = Networks(weights)
         self._windows: Inputs | None = None
         self._bank: PoseBank | None = None
 
