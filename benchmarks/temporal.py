@@ -119,7 +119,8 @@ class OneFrame(nn.Module):
     def forward(self, features: Tensor, seen: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[B,1,309], [B,243], [B,4,243,256] twice -> joints [B,1,17,3], new keys and values [B,4,1,256]."""
         model = self.model
-        x, new_keys, new_values = features[..., :TOKEN] + model.temporal.position[-1:], [], []
+        x = features[..., :TOKEN] + model.temporal.position[-1:] + model.lookahead.weight[0]
+        new_keys, new_values = [], []
         for at, layer in enumerate(model.temporal.layers):
             normed, attention = layer.norm1(x), layer.attention
             new_keys.append(attention.key(normed))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engines import store, variants
-from engines.contracts import SHIPPED, STN, TEMPORAL_WINDOW, encoder
+from engines.contracts import SHIPPED, STN, TEMPORAL_LIVE, TEMPORAL_WINDOW, encoder
 from engines.errors import BackendError
 from tests import dive_inputs, quantised
 
@@ -12,7 +12,7 @@ onnx = pytest.importorskip("onnx", reason="graphs are rewritten with the onnx pa
 
 LIMITS_FP16 = {"joints mm": 1.0, "keypoints px": 0.1, "box px": 0.1}
 SHARE_FP16 = 0.01
-IN_INT8 = (STN, encoder("w18_small_v2"), TEMPORAL_WINDOW)
+IN_INT8 = (STN, encoder("w18_small_v2"), TEMPORAL_WINDOW, TEMPORAL_LIVE)
 FLOAT, HALF, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8
 
 
