@@ -15,13 +15,14 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import chain, cost, engines, gpu, page, profile  # noqa: E402
+from benchmarks import chain, cost, engines, gpu, page, precision, profile  # noqa: E402
 
 SECTIONS: dict[str, tuple[str, Callable[[page.Figures], str]]] = {
     "engines": ("engines.json", engines.markdown),
     "chain": ("chain.json", chain.markdown),
     "cost": ("bench.json", cost.markdown),
     "profile": ("profile.json", profile.markdown),
+    "precision": ("precision.json", precision.markdown),
     "gpu": ("gpu.json", gpu.markdown),
 }
 """Of a script the file that it leaves, and the function that makes its section."""

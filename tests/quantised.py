@@ -17,8 +17,8 @@ FRAMES = 6
 
 @cache
 def quantised(contract, maker):
-    """The network as NNCF (signed and unsigned; the shipped file if there is one) or ONNX Runtime (zero points, quantised
-    biases) quantises it."""
+    """The network as NNCF (signed and unsigned; the shipped file if there is one) or ONNX Runtime (zero points and
+    quantised biases) quantises it."""
     if maker == "nncf" and store.has(store.whole_numbers(contract.network)):
         return store.find(store.whole_numbers(contract.network)).read_bytes()
     float_model = onnx.load_model_from_string(variants.unpacked(store.find(contract.network).read_bytes()))
