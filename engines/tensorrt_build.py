@@ -97,6 +97,8 @@ def build(
             held.callback(context.release)
             held.enter_context(context.current())
         engine = _built(trt, variants.picture_cast_first(model), contract, profiles, say)
+    if isinstance(engine, BaseException):
+        raise engine
     return seal(engine, contract.network, known)
 
 
@@ -116,30 +118,38 @@ def _sizes(contract: Contract, batches: Sequence[int], hypotheses: int) -> list[
 
 def _built(
     trt: Any, model: bytes, contract: Contract, profiles: list[dict[str, tuple[int, ...]]], say: Callable[[str], None]
-) -> bytes:
+) -> bytes | BaseException:
+    """The engine, or what is to be raised: an error raised here would keep the library's objects alive, and later let
+    go of them in an order that it does not survive."""
     log = logger(trt)
-    # Tensors, layers and the parser are of no use once builder and network are gone: all stay until the end.
     builder = made(trt, "Builder")
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse(model):
-        raise BackendError(f"{contract.network}: {trt.__name__} {_not_taken(parser)}")
     config = _config(trt, builder)
+    progress = _progress(trt, contract.network, say)
+    config.progress_monitor = progress
+    built = None
+    if parser.parse(model):
+        _add_profiles(builder, config, profiles)
+        built = builder.build_serialized_network(network, config)
+        said = f"{trt.__version__} cannot build it ({log.said() or 'no reason given'})"
+    else:
+        said = _not_taken(parser)
+    raised: BaseException | None
+    raised, progress.raised = progress.raised, None
+    engine = None if built is None else bytes(built)
+    del built, parser, network, config, builder
+    if raised is not None:
+        return raised
+    return BackendError(f"{contract.network}: {trt.__name__} {said}") if engine is None else engine
+
+
+def _add_profiles(builder: Any, config: Any, profiles: list[dict[str, tuple[int, ...]]]) -> None:
     for shapes in profiles:
         profile = builder.create_optimization_profile()
         for name, shape in shapes.items():
             profile.set_shape(name, shape, shape, shape)
         config.add_optimization_profile(profile)
-    progress = _progress(trt, contract.network, say)
-    config.progress_monitor = progress
-    built = builder.build_serialized_network(network, config)
-    if progress.raised is not None:
-        raise progress.raised
-    if built is None:
-        raise BackendError(
-            f"{contract.network}: {trt.__name__} {trt.__version__} cannot build it ({log.said() or 'no reason given'})"
-        )
-    return bytes(built)
 
 
 def _config(trt: Any, builder: Any) -> Any:
