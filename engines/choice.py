@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
-from engines import openvino_backend, store, tensorrt_backend
+from engines import openvino_backend, store
 from engines.errors import BackendError
+from engines.nvidia import tensorrt_backend
 from engines.settings import EngineSettings
 
 _CPU_BACKENDS: Final = ("openvino", "onnxruntime")

@@ -9,12 +9,13 @@ from typing import Any, Final, Protocol
 
 from numpy.typing import NDArray
 
-from engines import onnx_backend, openvino_backend, store, tensorrt_backend, trust, variants
+from engines import onnx_backend, openvino_backend, store, trust
 from engines.cache import Built, Cache, Key, default_folder
 from engines.checks import bound_shapes
 from engines.choice import Candidate
 from engines.contracts import Contract
 from engines.errors import BackendError
+from engines.nvidia import tensorrt_backend, variants
 from engines.openvino_backend import OpenVinoRunner
 from engines.settings import EngineSettings
 from engines.trust import Verdict

@@ -8,7 +8,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from engines import store, variants
+from engines import store
+from engines.nvidia import variants
 from tests import dive_inputs
 
 MAKERS = ("nncf", "onnxruntime")

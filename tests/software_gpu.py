@@ -13,7 +13,7 @@ from enum import Enum, IntEnum
 import numpy as np
 import pytest
 
-from engines import cuda, cuda_driver
+from engines.nvidia import cuda, cuda_driver
 
 ENQUEUE_FAILED = "the software GPU was told to fail"
 

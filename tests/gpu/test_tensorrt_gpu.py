@@ -6,9 +6,10 @@ import threading
 import numpy as np
 import pytest
 
-from engines import cuda, store, tensorrt_backend, variants
+from engines import store
 from engines.contracts import DIFFUSION_DECODER, MLP_DECODER, SHIPPED, STN, TEMPORAL_LIVE, TEMPORAL_WINDOW, encoder
 from engines.errors import BackendError
+from engines.nvidia import cuda, tensorrt_backend, variants
 from engines.session import CheckedSession
 from tests import dive_inputs, quantised
 

@@ -5,9 +5,7 @@ import sys
 
 import pytest
 
-from engines import sealed, tensorrt_backend
-from engines.contracts import STN
-from engines.errors import BackendError
+from engines.nvidia import tensorrt_backend
 from tests import software_gpu as software
 from tests.conftest import ROOT
 
@@ -40,13 +38,13 @@ def pretend(folder, **files):
         path.write_text(text)
 
 
-WHY = "from engines import tensorrt_backend as t; print(t.why_missing())"
+WHY = "from engines.nvidia import tensorrt_backend as t; print(t.why_missing())"
 LOADED = """
-from engines import sealed, tensorrt_backend
+from engines.nvidia import tensorrt_backend
 from engines.contracts import STN
 from engines.errors import BackendError
 try:
-    tensorrt_backend.loaded(sealed.seal(b"plan", "stn", {"library": "tensorrt 10.9"}), STN, 0, "fp16")
+    tensorrt_backend.loaded(b"plan", STN, 0, "fp16")
 except BackendError as error:
     print(error)
 """
@@ -54,7 +52,7 @@ except BackendError as error:
 
 def test_importing_the_back_end_imports_no_library(tmp_path):
     code = (
-        "import engines.tensorrt_backend; "
+        "import engines.nvidia.tensorrt_backend; "
         "print([n for n in ('tensorrt', 'tensorrt_rtx', 'pycuda', 'onnx', 'torch') if n in sys.modules])"
     )
     assert run(code, tmp_path) == "[]"
@@ -119,13 +117,13 @@ def test_without_a_gpu_it_says_so(init, says, tmp_path):
         pycuda__driver=DRIVER.format(init=init),
     )
     assert run(WHY, tmp_path).startswith(says)
-    facts = "from engines import tensorrt_backend as t; print(t.facts(0))"
+    facts = "from engines.nvidia import tensorrt_backend as t; print(t.facts(0))"
     assert "'gpu': 'none', 'compute_capability': 'none', 'driver': 'none'" in run(facts, tmp_path)
 
 
 def test_rewriting_without_onnx_names_the_extra(tmp_path):
     code = """
-from engines import variants
+from engines.nvidia import variants
 from engines.errors import BackendError
 for rewrite in (variants.fp16, variants.symmetric):
     try:
@@ -135,11 +133,6 @@ for rewrite in (variants.fp16, variants.symmetric):
 """
     line = "the onnx package cannot be imported (No module named 'onnx'); pip install 'posecast[gpu]'"
     assert run(code, tmp_path, "onnx").splitlines() == [line, line]
-
-
-def test_a_damaged_engine_is_named_before_anything_else(tmp_path):
-    with pytest.raises(BackendError, match="stn: the engine is damaged or cut short"):
-        tensorrt_backend.loaded(sealed.seal(bytes(100), "stn", {"library": "tensorrt 10.9"})[:-1], STN, 0, "fp16")
 
 
 def test_a_gpu_that_tensorrt_for_rtx_does_not_know_needs_tensorrt(monkeypatch):

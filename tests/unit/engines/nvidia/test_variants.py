@@ -5,9 +5,10 @@ import onnx
 import pytest
 from onnx.reference import ReferenceEvaluator
 
-from engines import store, variants
+from engines import store
 from engines.contracts import SHIPPED, STN, TEMPORAL_LIVE, TEMPORAL_WINDOW, encoder
 from engines.errors import BackendError
+from engines.nvidia import variants
 from tests import dive_inputs, quantised
 
 LIMITS_FP16 = {"joints mm": 1.0, "keypoints px": 0.1, "box px": 0.1}

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from engines.errors import BackendError
-from engines.halving import Halving
-from engines.symmetric import Symmetric
+from engines.nvidia.halving import Halving
+from engines.nvidia.symmetric import Symmetric
 
 
 def fp16(model: bytes) -> bytes:

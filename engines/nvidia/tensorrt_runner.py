@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import cuda, tensorrt_build
 from engines.contracts import Tensor
 from engines.errors import BackendError
-from engines.tensorrt_profile import SLOTS, Loaded, Profile, Shapes, Slot
+from engines.nvidia import cuda, tensorrt_build
+from engines.nvidia.tensorrt_profile import SLOTS, Loaded, Profile, Shapes, Slot
 
 Array = NDArray[Any]
 
@@ -44,9 +44,7 @@ class Held:
 class TensorRtRunner:
     """An engine on the GPU, for one thread at a time. `close` frees the GPU's memory, and so does letting go of it."""
 
-    def __init__(
-        self, trt: Any, plan: memoryview, network: str, context: cuda.Context, label: str, graphs: bool
-    ) -> None:
+    def __init__(self, trt: Any, plan: bytes, network: str, context: cuda.Context, label: str, graphs: bool) -> None:
         """Takes over the context, also when it fails. Raises BackendError."""
         self._network, self._label, self._context, self._graphs = network, label, context, graphs
         self._tickets = count()
@@ -60,7 +58,7 @@ class TensorRtRunner:
             self.close()
             raise
 
-    def _load(self, loaded: Loaded, plan: memoryview) -> None:
+    def _load(self, loaded: Loaded, plan: bytes) -> None:
         loaded.runtime = tensorrt_build.made(loaded.trt, "Runtime")
         loaded.engine = loaded.runtime.deserialize_cuda_engine(plan)
         if loaded.engine is None:

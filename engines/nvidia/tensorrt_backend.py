@@ -1,11 +1,10 @@
 """TensorRT on NVIDIA GPUs: `why_missing`, `facts` (what an engine depends on), `build` and `loaded`."""
 
-from engines import cuda, tensorrt_build
 from engines.contracts import Contract
 from engines.errors import BackendError
-from engines.sealed import refuse_other, unsealed
-from engines.tensorrt_build import build, facts
-from engines.tensorrt_runner import TensorRtRunner
+from engines.nvidia import cuda, tensorrt_build
+from engines.nvidia.tensorrt_build import build, facts
+from engines.nvidia.tensorrt_runner import TensorRtRunner
 
 __all__ = ["TensorRtRunner", "build", "facts", "loaded", "why_missing"]
 
@@ -28,15 +27,14 @@ def loaded(
     """An engine that `build` made, on GPU `device`; `precision` is what its graph was made in, for people.
 
     Without `graphs` every operator is enqueued anew at each call, to compare with. Raises BackendError when the engine
-    is damaged or was built for another GPU or library, when there is no GPU, or not enough memory on it.
+    cannot be loaded, when there is no GPU, or not enough memory on it. Damaged bytes may crash TensorRT: `engines.cache`
+    lets none through.
     """
-    header, plan = unsealed(engine, contract.network)
     missing = tensorrt_build.why_missing() or cuda.why_missing()
     if missing is not None:
         raise BackendError(missing)
     known = facts(device)
-    refuse_other(header, known)
     trt = tensorrt_build.library(known["compute_capability"])
     title = "TensorRT" if trt.__name__ == "tensorrt" else "TensorRT for RTX"
     label = f"{title} {trt.__version__}, {precision}, {known['gpu']}"
-    return TensorRtRunner(trt, plan, contract.network, cuda.Context(device), label, graphs)
+    return TensorRtRunner(trt, engine, contract.network, cuda.Context(device), label, graphs)

@@ -12,10 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines import cuda, tensorrt_build
 from engines.contracts import Tensor
-from engines.cuda_driver import Graph
 from engines.errors import BackendError
+from engines.nvidia import cuda, tensorrt_build
+from engines.nvidia.cuda_driver import Graph
 
 Array = NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]

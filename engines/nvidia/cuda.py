@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.cuda_driver import PageLocked, current_context, pop_context
 from engines.errors import BackendError
+from engines.nvidia.cuda_driver import PageLocked, current_context, pop_context
 
 Array = NDArray[Any]
 

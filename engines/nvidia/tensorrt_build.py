@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Final
 
-from engines import cuda, variants
 from engines.contracts import Contract
 from engines.errors import BackendError
-from engines.sealed import NO_GPU, seal
+from engines.nvidia import cuda, variants
 
+NO_GPU: Final = "none"
+"""In the place of a GPU's facts: built where there was none."""
 LIBRARIES: Final = ("tensorrt", "tensorrt_rtx")
 BATCHES: Final = (1, 2, 4, 8, 16, 32)
 _log: Final = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def build(
     say: Callable[[str], None] = _log.info,
     device: int = 0,
 ) -> bytes:
-    """The engine of an ONNX network, sealed: a profile for each batch size, every other free axis at one size.
+    """The engine of an ONNX network: a profile for each batch size, every other free axis at one size.
 
     `say` is told each phase; what it raises ends the building and is raised here. Without a GPU the engine is for all
     GPUs that the library builds for by default. Raises BackendError naming the node that TensorRT cannot take.
@@ -99,7 +100,7 @@ def build(
         engine = _built(trt, variants.picture_cast_first(model), contract, profiles, say)
     if isinstance(engine, BaseException):
         raise engine
-    return seal(engine, contract.network, known)
+    return engine
 
 
 def _sizes(contract: Contract, batches: Sequence[int], hypotheses: int) -> list[dict[str, tuple[int, ...]]]:

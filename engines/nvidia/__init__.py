@@ -1,0 +1,1 @@
+"""NVIDIA GPUs: networks rewritten, built and run by TensorRT, through PyCUDA."""
