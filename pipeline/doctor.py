@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import util
 from pathlib import Path
 from typing import Final, Literal
 
@@ -67,6 +66,7 @@ def checks(config: Config | None = None) -> list[Check]:
         shared_memory,
         video,
         lambda: weights(config.engines.weights),
+        lambda: engine_cache(config.engines.cache),
         gpu,
     )
     return [check for look in looks for check in look()]
@@ -244,10 +244,25 @@ def gpu() -> Iterator[Check]:
         yield Check("GPU", "warn", reason[0] if reason else "nvidia-smi failed", "check the driver: nvidia-smi")
         return
     yield Check("GPU", "ok", "; ".join(answer.stdout.strip().splitlines()))
-    for module, distribution in (("tensorrt", "tensorrt"), ("pycuda", "pycuda")):
-        present = util.find_spec(module) is not None
-        found = (package_version(distribution) or "present") if present else "not installed; the CPU is used"
-        yield Check(module, "ok" if present else "warn", found, "" if present else "pip install 'posecast[gpu]'")
+    from engines.choice import why_no_gpu
+
+    missing = why_no_gpu()
+    if missing is None:
+        yield Check("TensorRT", "ok", "the networks run on the GPU")
+    else:
+        yield Check("TensorRT", "warn", f"the CPU is used: {missing}", "pip install 'posecast[gpu]'")
+
+
+def engine_cache(folder: str = "") -> Iterator[Check]:
+    """Whether built engines can be kept: else every start builds them anew."""
+    from engines.cache import FOLDER_VARIABLE, default_folder
+
+    wanted = Path(folder).expanduser() if folder else default_folder()
+    there = next(place for place in (wanted, *wanted.parents) if place.exists())
+    if there.is_dir() and os.access(there, os.W_OK):
+        yield Check("engine cache", "ok", str(wanted))
+    else:
+        yield Check("engine cache", "warn", f"{there} cannot be written", f"set engines.cache or {FOLDER_VARIABLE}")
 
 
 def examine(console: Console, config: Config | None = None) -> int:

@@ -27,8 +27,8 @@ def loaded(
     """An engine that `build` made, on GPU `device`; `precision` is what its graph was made in, for people.
 
     Without `graphs` every operator is enqueued anew at each call, to compare with. Raises BackendError when the engine
-    cannot be loaded, when there is no GPU, or not enough memory on it. Damaged bytes may crash TensorRT: `engines.cache`
-    lets none through.
+    cannot be loaded, when there is no GPU, or not enough memory on it. Damaged bytes may crash TensorRT; the cache lets
+    none through.
     """
     missing = tensorrt_build.why_missing() or cuda.why_missing()
     if missing is not None:

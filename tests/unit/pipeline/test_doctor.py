@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 import pipeline.doctor as doctor
+from engines import choice
 from pipeline.config import Config
 from pipeline.doctor import Check
 
@@ -111,6 +112,14 @@ def test_missing_and_altered_weights_are_failures(tmp_path):
     assert stn.fix
 
 
+def test_a_folder_for_engines_that_cannot_be_is_a_warning(tmp_path):
+    assert only(doctor.engine_cache(str(tmp_path / "a" / "b"))).state == "ok"
+    (tmp_path / "file").write_text("")
+    check = only(doctor.engine_cache(str(tmp_path / "file" / "b")))
+    assert check.state == "warn"
+    assert "POSECAST_CACHE" in check.fix
+
+
 def fake_smi(folder: Path, text: str, code: int) -> None:
     program = folder / "nvidia-smi"
     program.write_text(f"#!/bin/sh\necho '{text}'\nexit {code}\n")
@@ -122,6 +131,12 @@ def test_a_gpu_is_reported_and_a_broken_driver_is_said(tmp_path, monkeypatch):
     fake_smi(tmp_path, "Some GPU, 550.1, 24576 MiB", 0)
     first = next(doctor.gpu())
     assert (first.state, first.found) == ("ok", "Some GPU, 550.1, 24576 MiB")
+    monkeypatch.setattr(choice, "why_no_gpu", lambda: "PyCUDA cannot be imported")
+    tensorrt = list(doctor.gpu())[1]
+    assert (tensorrt.state, tensorrt.found) == ("warn", "the CPU is used: PyCUDA cannot be imported")
+    assert "posecast[gpu]" in tensorrt.fix
+    monkeypatch.setattr(choice, "why_no_gpu", lambda: None)
+    assert [check.state for check in doctor.gpu()] == ["ok", "ok"]
     fake_smi(tmp_path, "Failed to initialize NVML", 9)
     check = only(doctor.gpu())
     assert (check.state, check.found) == ("warn", "Failed to initialize NVML")
