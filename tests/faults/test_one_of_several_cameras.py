@@ -86,7 +86,6 @@ def test_a_killed_camera_neither_stops_nor_delays_the_other(endpoint, lasting) -
             now = wait_for_stages(run, processes=PROCESSES)
             assert {name for name in pids if now[name] != pids[name]} == {victim}, "nothing else was restarted"
             assert heard.longest_gap_s("left") < LONGEST_GAP_S
-            assert heard.longest_gap_s("right") > heard.longest_gap_s("left")
             pids = now
             every |= set(pids.values())
         os.kill(pids["encode"], signal.SIGKILL)

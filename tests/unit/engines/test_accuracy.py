@@ -1,4 +1,5 @@
-"""What fewer bits cost, by the truth of the sample dive: at most half a point of PCK and two millimetres."""
+"""What fewer bits cost, by the truth of the sample dive, seen from four sides up: at most half a point of PCK and two
+millimetres."""
 
 import av
 import cv2
@@ -28,18 +29,19 @@ def run_in(contract, precision):
 
 @pytest.fixture(scope="module")
 def dive():
-    """Every frame with the diver in view: crop, its place, true joints in the picture, true joints in metres."""
+    """Every second frame with the diver in view, the crop turned four ways: crop, its place, true joints in the picture
+    and in metres, size of the picture."""
     truth = Truth.read(SAMPLE.with_suffix(".truth.json"))
     rows = []
     with av.open(str(SAMPLE)) as container:
         for number, frame in enumerate(container.decode(video=0)):
-            if not truth.in_view[number]:
+            if number % 2 or not truth.in_view[number]:
                 continue
-            joints = truth.joints_img_px[number]
-            crop = crop_of_box((*joints.min(0), *joints.max(0)), 1.25)
-            matrix = np.linalg.inv(img_from_crop(crop))
-            picture = cv2.warpPerspective(frame.to_ndarray(format="rgb24"), matrix, (CROP_W, CROP_H))
-            rows.append((picture, crop, joints, truth.joints_root_m[number], (frame.width, frame.height)))
+            joints, pixels = truth.joints_img_px[number], frame.to_ndarray(format="rgb24")
+            for angle in np.arange(4) * np.pi / 2:
+                crop = crop_of_box((*joints.min(0), *joints.max(0)), 1.25, float(angle))
+                picture = cv2.warpPerspective(pixels, np.linalg.inv(img_from_crop(crop)), (CROP_W, CROP_H))
+                rows.append((picture, crop, joints, truth.joints_root_m[number], (frame.width, frame.height)))
     return rows
 
 
@@ -60,10 +62,12 @@ def pck(dive, precision):
 
 
 def mpjpe_mm(dive, precision):
-    """Of the lifted pose of each frame alone, from keypoints of the same precision."""
+    """Of the lifted pose of each upright frame alone, from keypoints of the same precision."""
     lift = run_in(POSE2D_ENCODER, "fp32"), run_in(MLP_DECODER, "fp32")
     errors = []
     for (_, crop, _, truth_m, (width, height)), (points, confidence) in zip(dive, seen(dive, precision), strict=True):
+        if crop.angle_rad:
+            continue
         box = box_token(crop, Camera.guessed(width, height, 25.0))[None]
         keypoints = normalised_keypoints(points, crop)[None]
         inputs = {"keypoints": keypoints, "confidence": confidence[None].astype("f4"), "box": box}
@@ -79,7 +83,7 @@ def precisions():
 
 @pytest.mark.parametrize("precision", precisions())
 def test_keypoints_and_poses_of_the_sample_dive_lose_next_to_nothing(dive, precision):
-    assert len(dive) > 100
+    assert len(dive) > 200
     exact, fewer = pck(dive, "fp32"), pck(dive, precision)
     assert fewer > exact - LARGEST_DROP_POINTS
     assert exact > 50  # the network does find the diver
