@@ -135,7 +135,9 @@ def crop_of(seed: int, stream: str) -> Track:
 
 def test_the_network_gives_a_batch_what_it_gives_each(tmp_path) -> None:
     require_weights()
-    settings = config.from_mapping({"engines": {"precision": "fp32", "threads": 1}, "decode": {"source": "image"}}, "test")
+    settings = config.from_mapping(
+        {"engines": {"precision": "fp32", "threads": 1}, "decode": {"source": "image"}}, "test"
+    )
     stage = encode.build(Host(settings, tmp_path, cores=1, gathered=8))
     tracks = [crop_of(seed, stream) for seed, stream in enumerate("abc")]
     together: list[Observation] = list(stage.step(tracks))

@@ -90,10 +90,9 @@ def test_keypoints_and_poses_of_the_sample_dive_lose_next_to_nothing(dive, preci
     assert mpjpe_mm(dive, precision) < mpjpe_mm(dive, "fp32") + LARGEST_DROP_MM
 
 
-def test_boxes_move_by_less_than_a_pixel_of_the_window(dive):
-    if not openvino_backend.computes_bf16():
-        pytest.skip("this CPU does not compute in bf16, and the STN has no int8 variant")
-    one, other = run_in(STN, "fp32"), run_in(STN, "bf16")
+@pytest.mark.parametrize("precision", precisions())
+def test_boxes_move_by_less_than_a_pixel_of_the_window(dive, precision):
+    one, other = run_in(STN, "fp32"), run_in(STN, precision)
     moved = []
     for picture, *_ in dive[::4]:
         window = cv2.resize(picture, (128, 128))[None]

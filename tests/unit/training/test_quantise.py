@@ -90,7 +90,7 @@ def test_a_network_that_changes_loses_its_variant(tmp_path, monkeypatch):
 
 
 def test_a_network_that_has_none_is_refused(tmp_path):
-    with pytest.raises(TrainingError, match=r"'mlp_decoder' has no int8 variant; have hrnet"):
+    with pytest.raises(TrainingError, match=r"'mlp_decoder' has no int8 variant; have stn"):
         quantise_networks("mlp_decoder", tmp_path, tmp_path, tmp_path)
 
 
