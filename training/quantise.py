@@ -51,10 +51,9 @@ class Plan:
 PLANS: Final = {
     "stn": Plan(floating=r"model\.(conv1\.|layer1|lateral|grid|vote|box|presence)"),
     "hrnet": Plan(floating=r"model\.(conv1|final_layer|embed)\."),
-    "temporal_live": Plan(transformer=True, inputs=24),
     "temporal_window": Plan(transformer=True, inputs=24),
 }
-"""Networks that are worth it: the others take about a millisecond and lose more than they gain. All of the STN in
+"""Networks that are worth it: the others are as fast in bf16 or lose more than they gain. All of the STN in
 whole numbers would move its boxes by 0.8 px of the search window, more than is allowed."""
 EXAMPLES: Final = {"stn": 24, "hrnet": 24, "temporal_window": 6, "temporal_live": 12}
 OTHER_EXAMPLES: Final = 64

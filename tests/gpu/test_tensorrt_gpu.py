@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines import store
-from engines.contracts import DIFFUSION_DECODER, MLP_DECODER, SHIPPED, STN, TEMPORAL_LIVE, TEMPORAL_WINDOW, encoder
+from engines.contracts import DIFFUSION_DECODER, MLP_DECODER, SHIPPED, STN, TEMPORAL_WINDOW, encoder
 from engines.errors import BackendError
 from engines.nvidia import cuda, tensorrt_backend, variants
 from engines.session import CheckedSession
@@ -17,7 +17,7 @@ MISSING = tensorrt_backend.why_missing()
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(MISSING is not None, reason=f"not run on a GPU: {MISSING}")]
 
 ENCODER = encoder("w18_small_v2")
-IN_INT8 = (STN, ENCODER, TEMPORAL_WINDOW, TEMPORAL_LIVE)
+IN_INT8 = (STN, ENCODER, TEMPORAL_WINDOW)
 CASES = [(contract, precision) for contract in SHIPPED for precision in ("fp32", "fp16")]
 CASES += [(contract, "int8") for contract in IN_INT8]
 BATCHES = (1, 4)

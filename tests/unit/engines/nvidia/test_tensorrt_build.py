@@ -3,7 +3,7 @@
 import pytest
 
 from engines import store
-from engines.contracts import DIFFUSION_DECODER, MLP_DECODER, SHIPPED, STN, TEMPORAL_LIVE, TEMPORAL_WINDOW, encoder
+from engines.contracts import DIFFUSION_DECODER, MLP_DECODER, SHIPPED, STN, TEMPORAL_WINDOW, encoder
 from engines.errors import BackendError
 from engines.nvidia import cuda, tensorrt_build, variants
 from tests import quantised
@@ -11,7 +11,7 @@ from tests import quantised
 onnx = pytest.importorskip("onnx", reason="graphs are rewritten with the onnx package")
 trt = pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed: no engine is built here")
 
-IN_INT8 = (STN, encoder("w18_small_v2"), TEMPORAL_WINDOW, TEMPORAL_LIVE)
+IN_INT8 = (STN, encoder("w18_small_v2"), TEMPORAL_WINDOW)
 CASES = [(contract, precision) for contract in SHIPPED for precision in ("fp32", "fp16")]
 CASES += [(contract, precision) for contract in IN_INT8 for precision in ("int8", "int8 and fp16")]
 

@@ -6,14 +6,14 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from engines import store
-from engines.contracts import SHIPPED, STN, TEMPORAL_LIVE, TEMPORAL_WINDOW, encoder
+from engines.contracts import SHIPPED, STN, TEMPORAL_WINDOW, encoder
 from engines.errors import BackendError
 from engines.nvidia import variants
 from tests import dive_inputs, quantised
 
 LIMITS_FP16 = {"joints mm": 1.0, "keypoints px": 0.1, "box px": 0.1}
 SHARE_FP16 = 0.01
-IN_INT8 = (STN, encoder("w18_small_v2"), TEMPORAL_WINDOW, TEMPORAL_LIVE)
+IN_INT8 = (STN, encoder("w18_small_v2"), TEMPORAL_WINDOW)
 FLOAT, HALF, INT8 = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8
 
 
