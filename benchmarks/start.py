@@ -8,7 +8,6 @@ one process at a time, by `python -X importtime`.
 """
 
 import argparse
-import json
 import os
 import re
 import statistics
@@ -27,6 +26,8 @@ sys.path[0] = str(ROOT)
 import psutil  # noqa: E402
 import zmq  # noqa: E402
 
+from benchmarks import page  # noqa: E402
+from pipeline.bench import machine  # noqa: E402
 from pipeline.messages import Health, PoseFrame, decode_public  # noqa: E402
 from pipeline.topology import STAGES  # noqa: E402
 
@@ -40,27 +41,21 @@ NAMED: Final = 0.02
 def main() -> None:
     """Measure, print, write."""
     options = _options()
+    _started()  # builds the engines where they are not in the cache yet
     starts = [_started() for _ in range(options.starts)]
     figures = {
-        "machine": {"cores": os.cpu_count()},
+        "machine": machine(),
         "starts": starts,
         "median": {name: statistics.median(start[name] for start in starts) for name in starts[0]},
         "imports": {process: _imported(modules) for process, modules in _processes().items()},
     }
-    section = markdown(figures)
-    print(section, end="")
-    for path, text in ((options.json, json.dumps(figures, indent=2) + "\n"), (options.markdown, section)):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+    page.finish(figures, markdown, options)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="From start to the first pose.")
+    parser = page.arguments("From start to the first pose.")
     parser.add_argument("--starts", type=int, default=5, help="medians of so many starts are given")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--markdown", type=Path, help="write the section for docs/performance.md to this file")
-    return parser.parse_args()
+    return page.chosen(parser)
 
 
 def _started() -> dict[str, float]:
@@ -168,16 +163,26 @@ def markdown(figures: dict[str, Any]) -> str:
         ("from that picture to its pose", median["picture_to_pose_s"]),
         ("processor time of all processes until then", median["processor_s"]),
     ]
-    lines = ["| | s |", "|---|---:|", *(f"| {name} | {value:.2f} |" for name, value in rows)]
-    lines += ["", "| process | imports, processor s | of these |", "|---|---:|---|"]
-    for process, found in figures["imports"].items():
-        packages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in list(found["packages_s"].items())[:5])
-        lines.append(f"| {process} | {found['processor_s']:.2f} | {packages} |")
-    return (
-        f"Medians of {len(starts)} starts of `posecast run samples/dive.mp4 --paced`, from the command on.\n\n"
-        f"- machine: {figures['machine']['cores']} cores\n"
-        f"- command: `python benchmarks/start.py --starts {len(starts)}`\n\n" + "\n".join(lines) + "\n"
+    marks = page.table(("", "s"), [(name, f"{value:.2f}") for name, value in rows])
+    imports = page.table(
+        ("process", "largest imports, processor s", "all imports"),
+        [
+            (process, _largest(found["packages_s"]), f"{found['processor_s']:.2f}")
+            for process, found in figures["imports"].items()
+        ],
+        words=2,
     )
+    head = page.facts(
+        figures,
+        "`posecast run samples/dive.mp4 --paced`, engines cached, from the command on",
+        f"medians of {len(starts)} starts",
+        f"python benchmarks/start.py --starts {len(starts)}",
+    )
+    return f"{head}\n{marks}\n{imports}"
+
+
+def _largest(packages_s: dict[str, float]) -> str:
+    return ", ".join(f"{name} {seconds:.2f}" for name, seconds in list(packages_s.items())[:5])
 
 
 if __name__ == "__main__":

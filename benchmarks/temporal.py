@@ -9,8 +9,6 @@ times are measured. Needs the extra `train`.
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 import time
@@ -28,6 +26,7 @@ import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
+from benchmarks import page  # noqa: E402
 from engines import openvino_backend  # noqa: E402
 from engines.codecs import fitted  # noqa: E402
 from engines.contracts import FEATURE, LIVE_READ, LIVE_WINDOW, TOKEN, WINDOW, Contract, J  # noqa: E402
@@ -36,6 +35,7 @@ from engines.errors import EngineError  # noqa: E402
 from models.exportable import example_inputs  # noqa: E402
 from models.layers import key_mask  # noqa: E402
 from models.temporal import MPM  # noqa: E402
+from pipeline.bench import machine  # noqa: E402
 from training import export, metrics, warmstart  # noqa: E402
 from training.errors import TrainingError  # noqa: E402
 from training.evaluate.networks import Networks  # noqa: E402
@@ -147,23 +147,23 @@ def main() -> None:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
     rows = [asdict(option) | {"cpu_ms": times[option.name], "errors": errors.get(option.name)} for option in OPTIONS]
-    figures = {"rows": rows, "sequences": counted, "per frame": errors.get("per frame"), "rounds": ROUNDS}
-    section = markdown(figures, options)
-    print(section, end="")
-    for path, text in ((options.json, json.dumps(figures, indent=2) + "\n"), (options.markdown, section)):
-        if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+    figures = {
+        "machine": machine(),
+        "count": options.count,
+        "rows": rows,
+        "sequences": counted,
+        "per frame": errors.get("per frame"),
+        "rounds": ROUNDS,
+    }
+    page.finish(figures, markdown, options)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Error and time of the temporal network over parts of its window.")
+    parser = page.arguments("Error and time of the temporal network over parts of its window.")
     parser.add_argument("--mocap", type=Path, default=Path("data/mocap"), help="folder of motion capture")
     parser.add_argument("--count", type=int, default=60, help="sequences of each kind")
     parser.add_argument("--weights", type=Path, default=ROOT / "weights", help="folder of the networks")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--markdown", type=Path, help="write the section for docs/performance.md to this file")
-    return parser.parse_args()
+    return page.chosen(parser)
 
 
 def _model(weights: Path) -> MPM:
@@ -288,7 +288,7 @@ def _row(predicted: Array, truth: Array) -> dict[str, float]:
     return {"mpjpe_mm": metrics.mpjpe(flat, right), "acceleration_mm": acceleration}
 
 
-def markdown(figures: dict[str, Any], options: argparse.Namespace) -> str:
+def markdown(figures: dict[str, Any]) -> str:
     """The section for the page."""
     kinds = list(figures["sequences"])
     columns = [(kind, revision) for kind in kinds for revision in REVISIONS]
@@ -296,14 +296,14 @@ def markdown(figures: dict[str, Any], options: argparse.Namespace) -> str:
     rows = [[_named(row), f"{row['cpu_ms']:.2f}", *_cells(row["errors"], columns)] for row in figures["rows"]]
     if figures["per frame"]:
         rows.append(["one frame alone (MLP decoder)", "", *_cells(figures["per frame"], columns)])
-    lines = [_line(head), "|---|" + "---:|" * (len(head) - 1), *map(_line, rows)]
-    counted = ", ".join(f"{count} sequences of {kind}" for kind, count in figures["sequences"].items())
-    command = f"python benchmarks/temporal.py --mocap {options.mocap.name} --count {options.count}"
-    return (
-        "Processor time of the window's network on one thread; errors as MPJPE mm / error of acceleration in mm per "
-        f"frame squared, {SPAN} frames of each of {counted or 'no sequences'}.\n\n"
-        f"- machine: {os.cpu_count()} cores\n- command: `{command}`\n\n" + "\n".join(lines) + "\n"
+    counted = ", ".join(f"{count} of {kind}" for kind, count in figures["sequences"].items())
+    facts = page.facts(
+        figures,
+        "held-out motion as the suite `lookahead` has it; processor time on one thread",
+        f"{SPAN} frames of each sequence ({counted or 'none'}); MPJPE mm / error of acceleration, mm a frame squared",
+        f"python benchmarks/temporal.py --mocap FOLDER --count {figures['count']}",
     )
+    return f"{facts}\n{page.table(head, rows)}"
 
 
 def _named(row: dict[str, Any]) -> str:
@@ -314,10 +314,6 @@ def _named(row: dict[str, Any]) -> str:
 def _cells(errors: Any, columns: Sequence[tuple[str, str]]) -> list[str]:
     found = [errors[kind][revision] for kind, revision in columns] if errors else []
     return [f"{row['mpjpe_mm']:.1f} / {row['acceleration_mm']:.1f}" for row in found]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":

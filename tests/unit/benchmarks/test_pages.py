@@ -147,7 +147,7 @@ def test_a_part_without_a_file_stays_and_an_empty_one_names_its_command(tmp_path
     assert "Not run. Measured by `python benchmarks/gpu.py" in performance.assembled(empty, tmp_path)
 
 
-def test_a_colleague_of_the_scripts_leaves_markdown(tmp_path):
+def test_a_script_without_a_function_here_leaves_markdown(tmp_path):
     text = "<!-- figures: benchmarks/start.py -->\n<!-- end of figures -->\n"
     assert "--markdown results/start.md" in performance.assembled(text, tmp_path)
 
