@@ -48,7 +48,7 @@ def test_a_run_finds_what_was_built(folder):
 
 def test_what_is_built_at_the_first_start_is_said(folder):
     require_weights()
-    done = posecast("run", ROOT / "samples" / "dive.mp4", "--seconds", 25, "--endpoint", f"ipc://{folder.parent}/poses")
+    done = posecast("run", ROOT / "samples" / "dive.mp4", "--seconds", 12, "--endpoint", f"ipc://{folder.parent}/poses")
     assert done.returncode == 0, done.stderr
     assert "encode: building hrnet_w18_small_v2 in int8 for cpu" in done.stdout
 
