@@ -9,38 +9,28 @@ busy machine too, the rest only means something on a quiet one. Medians of the r
 """
 
 import argparse
-import json
-import os
 import sys
-import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 
-import msgspec
 import numpy as np
 import psutil
 
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from benchmarks import page  # noqa: E402
 from pipeline import config as settings  # noqa: E402
-from pipeline.config import Config  # noqa: E402
+from pipeline.bench import machine, provisional_poses, run_config  # noqa: E402
 from pipeline.messages import Health, PoseFrame  # noqa: E402
 from pipeline.replay import SAMPLE  # noqa: E402
-from pipeline.sources import open_source  # noqa: E402
 from pipeline.streams import Stream  # noqa: E402
-from pipeline.subscribe import Subscription  # noqa: E402
-from pipeline.supervisor import Supervisor, new_run_dir  # noqa: E402
 from pipeline.topology import STAGES, Layout  # noqa: E402
 
 RATE_HZ = 30.0
 WARM_UP = 10
 """Frames of each stream that are not counted: engines and caches warm up."""
 NAMES = [row.name for row in STAGES]
-HEAD = (
-    f"| cameras | played | frames/s each | p50 ms | p95 ms | dropped | MB | {' | '.join(NAMES)} | all |\n"
-    f"|{'---|' * (8 + len(NAMES))}"
-)
 
 
 @dataclass(frozen=True)
@@ -58,12 +48,13 @@ class Figures:
     cpu_ms: dict[str, float]
 
     @property
-    def row(self) -> str:
+    def row(self) -> list[str]:
         """A row of the table."""
         played = f"{RATE_HZ:.0f} Hz" if self.paced else "as fast as it goes"
-        speed = f"{self.fps:.1f} | {self.p50_ms:.0f} | {self.p95_ms:.0f} | {self.dropped:.0%} | {self.memory_mb:.0f}"
-        stages = " | ".join(f"{self.cpu_ms[name]:.1f}" for name in NAMES)
-        return f"| {self.cameras} | {played} | {speed} | {stages} | {sum(self.cpu_ms.values()):.1f} |"
+        speed = [f"{self.fps:.1f}", f"{self.p50_ms:.0f}", f"{self.p95_ms:.0f}", f"{self.dropped:.0%}"]
+        stages = [f"{self.cpu_ms[name]:.1f}" for name in NAMES]
+        whole = f"{sum(self.cpu_ms.values()):.1f}"
+        return [str(self.cameras), played, *speed, f"{self.memory_mb:.0f}", *stages, whole]
 
 
 @dataclass
@@ -104,83 +95,52 @@ class Meter:
 
 
 def main() -> None:
+    """Measure and write."""
     options = _options()
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(f"the machine is busy (load {load:.1f}): only processor times mean something", file=sys.stderr)
-    print(HEAD)
-    found = []
-    for paced in (True, False):
-        for cameras in options.streams:
-            rounds = [_measured(options.video, cameras, paced) for _ in range(options.rounds)]
-            found.append(_median_of(rounds))
-            print(found[-1].row, flush=True)
-    if options.markdown:
-        options.markdown.write_text("\n".join([HEAD, *(figures.row for figures in found)]) + "\n", encoding="utf-8")
-    if options.json:
-        document = {"cores": os.cpu_count(), "load_before": load, "rounds": options.rounds, "video": options.video.name}
-        document["runs"] = [asdict(figures) for figures in found]
-        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    found = [
+        _median_of([_measured(options.video, cameras, paced) for _ in range(options.rounds)])
+        for paced in (True, False)
+        for cameras in options.streams
+    ]
+    figures = {
+        "machine": machine(),
+        "rounds": options.rounds,
+        "video": options.video.name,
+        "runs": [asdict(run) for run in found],
+    }
+    page.finish(figures, markdown, options)
+
+
+def markdown(figures: page.Figures) -> str:
+    """The section for the page."""
+    head = ("cameras", "played", "frames/s each", "p50 ms", "p95 ms", "dropped", "MB", *NAMES, "all")
+    facts = page.facts(
+        figures,
+        f"{figures['video']} in every camera",
+        f"{figures['rounds']} run of each to the end of the video; by stage processor ms a frame",
+        f"python benchmarks/cameras.py --rounds {figures['rounds']}",
+    )
+    return f"{facts}\n{page.table(head, [Figures(**run).row for run in figures['runs']], words=2)}"
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="What an added camera costs.")
+    parser = page.arguments("What an added camera costs.")
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 2, 3, 4], help="numbers of cameras")
     parser.add_argument("--rounds", type=int, default=1, help="runs of each; medians are printed")
     parser.add_argument("--video", type=Path, default=SAMPLE, help="what every camera shows")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--markdown", type=Path, help="write the table to this file too")
-    return parser.parse_args()
+    return page.chosen(parser)
 
 
 def _measured(video: Path, cameras: int, paced: bool) -> Figures:
     streams = [Stream(f"cam{number}", str(video)) for number in range(1, cameras + 1)]
-    run_dir = new_run_dir()
-    endpoint = f"ipc://{run_dir}/poses.sock"
-    config = _config(video, paced, endpoint)
+    config = run_config(settings.load(settings.shipped("live")), str(video), RATE_HZ if paced else None)
     meter = Meter(Layout([stream.name for stream in streams], config.processes))
-    poses: dict[str, list[PoseFrame]] = {stream.name: [] for stream in streams}
-    ready = threading.Event()
-
-    def listen() -> None:
-        with Subscription(endpoint, ("pose/",)) as subscription:
-            for message in subscription:
-                ready.set()
-                if isinstance(message, PoseFrame) and message.revision == "provisional":
-                    poses[message.stream].append(message)
-
-    listener = threading.Thread(target=listen, daemon=True)
-
-    def start_listening() -> None:
-        listener.start()
-        ready.wait(20)
-
-    supervisor = Supervisor(
-        config,
-        streams,
-        on_health=lambda health: meter.read(health, supervisor.pids()),
-        before_capture=start_listening,
-        run_dir=run_dir,
-    )
-    outcome = supervisor.run()
-    listener.join(10)
+    published, outcome = provisional_poses(config, streams, meter.read)
+    poses = [[pose for pose in published if pose.stream == stream.name] for stream in streams]
     if outcome.error or any(outcome.restarts.values()) or len(meter.readings) < 2:
         sys.exit(f"{cameras} cameras: {outcome.error or 'a stage was restarted, or the video is too short'}")
     captured = sum(meter.health[node.name].sent for node in meter.layout.nodes if node.row.reads is None)
-    return _figures(list(poses.values()), captured, paced, meter)
-
-
-def _config(video: Path, paced: bool, endpoint: str) -> Config:
-    config = settings.load(settings.shipped("live"))
-    source = open_source(str(video), config)
-    speed = RATE_HZ / source.info.rate_hz if paced and source.info.rate_hz > 0 else 1.0
-    source.close()
-    return msgspec.structs.replace(
-        config,
-        policy="live" if paced else "replay",
-        source=msgspec.structs.replace(config.source, paced=paced, speed=speed),
-        publish=msgspec.structs.replace(config.publish, endpoint=endpoint),
-    )
+    return _figures(poses, captured, paced, meter)
 
 
 def _figures(poses: list[list[PoseFrame]], captured: int, paced: bool, meter: Meter) -> Figures:
@@ -224,4 +184,4 @@ def _median_of(rounds: list[Figures]) -> Figures:
 
 
 if __name__ == "__main__":
-    main()
+    page.guarded(main)

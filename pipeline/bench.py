@@ -10,6 +10,7 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -25,15 +26,18 @@ from engines.contracts import SHIPPED, Contract, encoder
 from pipeline.bench_tables import chain_table, cost_table, engines_table
 from pipeline.config import Config
 from pipeline.errors import OutputError, SourceError
-from pipeline.messages import PoseFrame
+from pipeline.messages import Health, PoseFrame
 from pipeline.meter import SKIPPED, Meter
 from pipeline.replay import SAMPLE
 from pipeline.sources import open_source
 from pipeline.stage import Host
+from pipeline.streams import Stream
 from pipeline.subscribe import Subscription
-from pipeline.supervisor import Supervisor, new_run_dir
+from pipeline.supervisor import Outcome, Supervisor, new_run_dir
 from pipeline.topology import STAGES
 
+_READY_S: Final = 20.0
+_DRAIN_S: Final = 10.0
 LIVE_RATE_HZ: Final = 30.0
 _QUANTILES: Final = (50, 95, 99)
 
@@ -191,12 +195,25 @@ def run_config(config: Config, uri: str, rate_hz: float | None) -> Config:
 
 def _run(config: Config, uri: str) -> tuple[list[PoseFrame], Meter]:
     """Provisional poses of one run, in order of frames, and what it used."""
+    meter = Meter(config)
+    poses, outcome = provisional_poses(config, uri, meter.read)
+    if outcome.error:
+        raise SourceError(outcome.error)
+    return sorted(poses, key=lambda pose: pose.seq), meter
+
+
+def provisional_poses(
+    config: Config, source: str | Sequence[Stream], read: Callable[[Health, dict[str, int]], None]
+) -> tuple[list[PoseFrame], Outcome]:
+    """Provisional poses of one run of one or several streams as they were published, and how it ended.
+
+    `read` gets every heartbeat, with the process ids by name.
+    """
     run_dir = new_run_dir()
     endpoint = f"ipc://{run_dir}/poses.sock"
     config = msgspec.structs.replace(config, publish=msgspec.structs.replace(config.publish, endpoint=endpoint))
     poses: list[PoseFrame] = []
     ready = threading.Event()
-    meter = Meter(config)
 
     def listen() -> None:
         with Subscription(endpoint, ("pose/",)) as subscription:
@@ -209,17 +226,15 @@ def _run(config: Config, uri: str) -> tuple[list[PoseFrame], Meter]:
 
     def start_listening() -> None:
         thread.start()
-        ready.wait(10)
+        ready.wait(_READY_S)
 
     supervisor = Supervisor(
         config,
-        uri,
-        on_health=lambda health: meter.read(health, supervisor.pids()),
+        source,
+        on_health=lambda health: read(health, supervisor.pids()),
         before_capture=start_listening,
         run_dir=run_dir,
     )
     outcome = supervisor.run()
-    thread.join(5)
-    if outcome.error:
-        raise SourceError(outcome.error)
-    return sorted(poses, key=lambda pose: pose.seq), meter
+    thread.join(_DRAIN_S)
+    return poses, outcome

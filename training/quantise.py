@@ -53,8 +53,8 @@ PLANS: Final = {
     "hrnet": Plan(floating=r"model\.(conv1|final_layer|embed)\."),
     "temporal_window": Plan(transformer=True, inputs=24),
 }
-"""Networks that are worth it: the others are as fast in bf16 or lose more than they gain. All of the STN in
-whole numbers would move its boxes by 0.8 px of the search window, more than is allowed."""
+"""Networks that are worth it: the others are as fast in bf16 or lose more than they gain. With its first layers and its
+head in whole numbers too, the STN would move its boxes by more than is allowed."""
 EXAMPLES: Final = {"stn": 24, "hrnet": 24, "temporal_window": 6, "temporal_live": 12}
 OTHER_EXAMPLES: Final = 64
 """How many inputs of each network go into the file that engines are checked by."""
