@@ -83,6 +83,7 @@ def _precisions(network: str, backend: str, settings: EngineSettings) -> list[st
     if settings.precision == "int8":
         able = sorted(able, key=lambda name: name != "int8")
     has_int8 = store.has(store.whole_numbers(network), settings.weights)
+    has_int8 &= not (backend == "tensorrt" and network in store.ONLY_WEIGHTS)
     return [name for name in able if name != "int8" or has_int8]
 
 

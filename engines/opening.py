@@ -155,7 +155,7 @@ class Opening:
         def build() -> bytes:
             return OpenVinoRunner(self._contract, path, precision, threads).built(shapes)
 
-        return Way(openvino_backend.facts(precision, threads), build, load)
+        return Way(openvino_backend.facts(self._contract.network, precision, threads), build, load)
 
     def _tensorrt(self, path: Path) -> Way:
         chosen = self._candidate

@@ -17,6 +17,9 @@ SHIPPED_WEIGHTS: Final = Path(__file__).resolve().parent.parent / "weights"
 MANIFEST: Final = "manifest.json"
 EXAMPLES: Final = "examples.npz"
 """Inputs of every network by which an engine is checked; `engines.examples` reads them."""
+ONLY_WEIGHTS: Final = frozenset({"pose2d_encoder", "mlp_decoder"})
+"""Networks of whose int8 variant the weights alone are in whole numbers. They are many and each is used once a call: a
+CPU spends its time fetching them, a GPU has no gain."""
 _INT8: Final = ".int8"
 
 

@@ -51,7 +51,7 @@ class Plane(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Frame(Message, frozen=True, kw_only=True, tag="frame"):
-    """A decoded picture. The planes lie in the ring; only the thumbnail travels."""
+    """A decoded picture. Its planes lie in the ring."""
 
     width: int
     height: int
@@ -62,7 +62,6 @@ class Frame(Message, frozen=True, kw_only=True, tag="frame"):
     planes: tuple[Plane, ...]
     slot: int
     generation: int
-    thumbnail: bytes
     rate_hz: float
 
 

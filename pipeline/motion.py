@@ -41,10 +41,9 @@ class Motion:
         """Whether what moves is in the picture, and not the picture itself."""
         self._blobs: tuple[Box, ...] = ()
 
-    def saw(self, thumbnail: bytes, t_s: float) -> None:
-        """Take in the thumbnail [128, 128, 3] of the moment `t_s`."""
-        rgb = np.frombuffer(thumbnail, np.uint8).reshape(STN_PX, STN_PX, 3)
-        grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
+    def saw(self, thumbnail: npt.NDArray[np.uint8], t_s: float) -> None:
+        """Take in the thumbnail (128, 128, 3) of the moment `t_s`."""
+        grey = np.asarray(cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY), np.uint8)
         while len(self._past) > 1 and self._past[1][0] <= t_s - APART_S:
             self._past.popleft()
         if self._past:

@@ -202,11 +202,11 @@ def _chroma(picture: Picture) -> tuple[Bytes, Bytes]:
     return picture.planes[1][:, 0::2], picture.planes[1][:, 1::2]
 
 
-def thumbnail(picture: Picture, size_px: int) -> bytes:
-    """The whole shown picture squeezed to size_px x size_px, area averaged: RGB bytes, row by row."""
+def thumbnail(picture: Picture, size_px: int) -> Bytes:
+    """The whole shown picture squeezed to (size_px, size_px, 3), area averaged, RGB."""
     yuv = cv2.merge([_squeezed(plane, size_px) for plane in (picture.planes[0], *_chroma(picture))])
     rgb = cv2.transform(yuv, rgb_from_yuv(picture.matrix, picture.full_range))
-    return np.rot90(rgb, -(picture.rotation_deg // 90)).tobytes()
+    return np.ascontiguousarray(np.rot90(rgb, -(picture.rotation_deg // 90)))
 
 
 def _squeezed(plane: Bytes, size_px: int) -> Bytes:

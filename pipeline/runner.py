@@ -183,25 +183,32 @@ class Runner:
             self._stop.wait(_WAIT_S)
 
     def _compute(self, messages: Sequence[Any]) -> None:
+        """Each result goes on as soon as it is there: a stage may have something left to do after it."""
         self._pulse.received += len(messages)
-        before = time.perf_counter()
-        results = list(self._computation.step(messages))
-        self._pulse.took(time.perf_counter() - before, len(messages))
-        self._send(results)
+        results = iter(self._computation.step(messages))
+        spent_s, more = 0.0, True
+        while more:
+            before = time.perf_counter()
+            result = next(results, None)
+            spent_s += time.perf_counter() - before
+            more = result is not None
+            if result is not None:
+                self._send(result)
+        self._pulse.took(spent_s, len(messages))
 
     def _end(self, end: End) -> None:
-        self._send(list(self._computation.flush(end.stream)))
+        for result in self._computation.flush(end.stream):
+            self._send(result)
         self._outlet.send(end, self._alive)
         self._open.remove(end.stream)
         self._ended.append(end.stream)
         state = "running" if self._open else "ended"
         self._pulse.beat(self._dropped(), self._computation.note, state=state, ended=tuple(self._ended))
 
-    def _send(self, results: Iterable[Flowing]) -> None:
-        for result in results:
-            stamp = Stamp(self._stage, self._inlet.taken_ns, time.monotonic_ns())
-            message = msgspec.structs.replace(result, stamps=(*result.stamps, stamp))
-            self._pulse.sent += self._outlet.send(message, self._alive)
+    def _send(self, result: Flowing) -> None:
+        stamp = Stamp(self._stage, self._inlet.taken_ns, time.monotonic_ns())
+        message = msgspec.structs.replace(result, stamps=(*result.stamps, stamp))
+        self._pulse.sent += self._outlet.send(message, self._alive)
 
     def _alive(self) -> bool:
         if isinstance(self._outlet, PublicOutlet):

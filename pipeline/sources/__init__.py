@@ -5,6 +5,7 @@ from pathlib import Path
 from pipeline.config import Config
 from pipeline.sources.container import ContainerSource
 from pipeline.sources.folder import FolderSource
+from pipeline.sources.paced import Paced
 from pipeline.sources.source import Source, SourceInfo
 
 __all__ = ["Source", "SourceInfo", "open_source"]
@@ -16,6 +17,13 @@ def open_source(uri: str, config: Config) -> Source:
     A folder of images, a video file (also file://), rtsp://, http(s):// (HLS too), anything else FFmpeg opens by
     address, and USB devices as usb:0 or /dev/video0.
     """
+    source = _opened(uri, config)
+    if config.source.paced and not source.info.live:
+        return Paced(source, config.source.speed)
+    return source
+
+
+def _opened(uri: str, config: Config) -> Source:
     path = Path(uri.removeprefix("file://"))
     if "://" not in uri.removeprefix("file://") and path.is_dir():
         return FolderSource(path, config.source)

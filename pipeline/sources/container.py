@@ -12,7 +12,7 @@ from pipeline.config import Source as Settings
 from pipeline.errors import SourceError
 from pipeline.picture import Picture, from_av, rotation_of
 from pipeline.sources.opened import Opened
-from pipeline.sources.source import MediaClock, SourceInfo, Stop, masked, never, paced, wait
+from pipeline.sources.source import MediaClock, SourceInfo, Stop, masked, never, wait
 
 _BACKOFF_S: Final = (0.5, 1.0, 2.0, 4.0)
 _BACKOFF_MAX_S: Final = 5.0
@@ -48,8 +48,7 @@ class ContainerSource:
         """See `Source`. A live source that breaks off is opened again, for as long as it takes."""
         if self.info.live:
             return self._released(self._live(stop, t_first_ns))
-        pictures = self._released(self._recorded(start, stop))
-        return paced(pictures, self._settings.speed, stop) if self._settings.paced else pictures
+        return self._released(self._recorded(start, stop))
 
     def close(self) -> None:
         """Let go of the file or connection. If another thread waits for a picture just now, it does it."""

@@ -11,7 +11,7 @@ import av.error
 from pipeline.config import Source as Settings
 from pipeline.errors import SourceError
 from pipeline.picture import Picture, from_av, rotation_of
-from pipeline.sources.source import SourceInfo, Stop, never, paced
+from pipeline.sources.source import SourceInfo, Stop, never
 
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -40,14 +40,6 @@ class FolderSource:
 
     def pictures(self, start: int = 0, stop: Stop = never, t_first_ns: int = 0) -> Iterator[Picture]:
         """See `Source`."""
-        pictures = self._from(start, stop)
-        return paced(pictures, self._settings.speed, stop) if self._settings.paced else pictures
-
-    def close(self) -> None:
-        """Nothing is held open between two pictures; what is left is not read."""
-        self._files = []
-
-    def _from(self, start: int, stop: Stop) -> Iterator[Picture]:
         index = start
         while index < len(self._files) and not stop():
             file = self._files[index]
@@ -56,6 +48,10 @@ class FolderSource:
                 raise _mixed(file, (picture.width, picture.height), self._shown_size)
             yield picture.at(round(index * 1e9 / self._settings.folder_rate_hz))
             index += 1
+
+    def close(self) -> None:
+        """Nothing is held open between two pictures; what is left is not read."""
+        self._files = []
 
 
 def images_in(folder: Path) -> list[Path]:

@@ -55,7 +55,11 @@ class Source(Protocol):
 
     info: SourceInfo
     notes: list[str]
-    reconnects: int
+
+    @property
+    def reconnects(self) -> int:
+        """How often it came back after it had broken off."""
+        ...
 
     def pictures(self, start: int = 0, stop: Stop = never, t_first_ns: int = 0) -> Iterator[Picture]:
         """Pictures with strictly growing `t_media_ns`, until the end or until `stop` says so. To be called once.
@@ -108,16 +112,3 @@ def wait(seconds: float, stop: Stop) -> bool:
             return False
         time.sleep(min(left, _TURN_S))
     return not stop()
-
-
-def paced(pictures: Iterator[Picture], speed: float, stop: Stop) -> Iterator[Picture]:
-    """The pictures at their own times, `speed` times as fast, the first at once."""
-    began: float | None = None
-    first_ns = 0
-    for picture in pictures:
-        if began is None:
-            began, first_ns = time.monotonic(), picture.t_media_ns
-        due = began + (picture.t_media_ns - first_ns) * 1e-9 / speed
-        if not wait(due - time.monotonic(), stop):
-            return
-        yield picture

@@ -1,9 +1,8 @@
-"""Capture: a decoded picture goes into the ring, its thumbnail and its whereabouts into a `Frame`."""
+"""Capture: a decoded picture goes into the ring, its whereabouts into a `Frame`."""
 
-from engines.contracts import STN_PX
 from pipeline.config import Config
 from pipeline.messages import Frame
-from pipeline.picture import Picture, thumbnail
+from pipeline.picture import Picture
 from pipeline.ring import Ring
 from pipeline.sources.source import SourceInfo
 
@@ -19,10 +18,8 @@ class Capture:
     def step(self, picture: Picture, seq: int, t_capture_ns: int) -> Frame:
         """The message about `picture`, which lies in the ring from now on. Raises OutputError if it does not fit.
 
-        `seq` must grow from call to call; `t_capture_ns` is UNIX time when the picture left the decoder. The
-        thumbnail is the whole shown picture squeezed to STN_PX x STN_PX, RGB.
+        `seq` must grow from call to call; `t_capture_ns` is UNIX time when the picture left the decoder.
         """
-        squeezed = thumbnail(picture, STN_PX)  # before the ring: the slot is taken for as short as possible
         slot, generation, planes = self._ring.write(picture, seq)
         return Frame(
             stream=self._stream,
@@ -38,6 +35,5 @@ class Capture:
             planes=planes,
             slot=slot,
             generation=generation,
-            thumbnail=squeezed,
             rate_hz=self._rate_hz,
         )

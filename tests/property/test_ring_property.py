@@ -73,7 +73,6 @@ class RingMachine(RuleBasedStateMachine):
             planes=planes,
             slot=slot,
             generation=generation,
-            thumbnail=b"",
             rate_hz=25.0,
         )
 

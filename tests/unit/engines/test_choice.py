@@ -1,5 +1,7 @@
 """Which engine is taken: what was asked for, else the best the machine has, and why not a better one."""
 
+from pathlib import Path
+
 import pytest
 
 from engines import choice, openvino_backend
@@ -85,6 +87,13 @@ def test_int8_is_for_the_networks_that_have_such_a_file(machine):
     assert ways("stn", weights=weights, precision="int8", device="cuda:0")[0] == ("tensorrt", "cuda:0", "int8")
     assert ways("stn", weights=weights, precision="int8", device="cpu")[0] == ("openvino", "cpu", "int8")
     assert ways("mlp_decoder", weights=weights, precision="int8", device="cpu")[0] == ("openvino", "cpu", "bf16")
+
+
+def test_a_gpu_gains_nothing_from_weights_alone_in_whole_numbers(machine):
+    weights = machine(gpu=True)
+    (Path(weights) / "mlp_decoder.int8.onnx").touch()
+    assert ways("mlp_decoder", weights=weights, precision="int8", device="cuda:0")[0] == ("tensorrt", "cuda:0", "fp16")
+    assert ways("mlp_decoder", weights=weights, precision="int8", device="cpu")[0] == ("openvino", "cpu", "int8")
 
 
 def test_what_was_asked_for_is_the_only_way(machine):

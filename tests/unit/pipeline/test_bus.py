@@ -140,13 +140,12 @@ def test_hop_carries_plain_msgpack(context, address, closing) -> None:
         planes=(),
         slot=1,
         generation=2,
-        thumbnail=b"abc",
         rate_hz=50.0,
     )
     plain = msgpack.unpackb(encode(frame))
     assert plain["type"] == "frame"
     assert plain["seq"] == 3
-    assert plain["thumbnail"] == b"abc"
+    assert plain["layout"] == "nv12"
 
 
 def test_slow_subscriber_loses_only_its_own(context, tmp_path, closing) -> None:

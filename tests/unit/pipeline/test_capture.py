@@ -1,20 +1,18 @@
-"""Capture: the message describes the picture that lies in the ring, and carries its thumbnail."""
+"""Capture: the message describes the picture that lies in the ring."""
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from engines.contracts import STN_PX
 from pipeline import messages
 from pipeline.config import Config
 from pipeline.errors import OutputError
-from pipeline.picture import Picture, cut, thumbnail
+from pipeline.picture import Picture, cut
 from pipeline.ring import Overrun, Ring, slot_bytes_for
 from pipeline.sources import SourceInfo, open_source
 from pipeline.stages.capture import Capture
-from tests.media import HEIGHT, WIDTH, film, number_of, numbered
+from tests.media import HEIGHT, WIDTH, film, number_of
 
 
 @pytest.fixture(params=[None, 90, 180], ids=["upright", "turned", "upside down"])
@@ -47,18 +45,6 @@ def test_frames_through_the_wire_and_the_ring(tmp_path, video) -> None:
             crop = cut(seen, np.eye(3), (frame.width, frame.height))
             assert np.array_equal(crop, cut(picture, np.eye(3), (frame.width, frame.height)))
     assert seq == 8
-
-
-def test_the_thumbnail_is_the_whole_picture_squeezed(tmp_path, video) -> None:
-    source = open_source(str(video), Config())
-    capture, _ = capture_of(tmp_path, source.info)
-    picture = next(iter(source.pictures()))
-    frame = capture.step(picture, 0, 0)
-    assert frame.thumbnail == thumbnail(picture, STN_PX)
-    small = np.frombuffer(frame.thumbnail, np.uint8).reshape(STN_PX, STN_PX, 3)
-    shown = np.rot90(numbered(0), -source.info.rotation_deg // 90)
-    expected = cv2.resize(np.ascontiguousarray(shown), (STN_PX, STN_PX), interpolation=cv2.INTER_LINEAR)
-    assert np.abs(small.astype(float) - expected).mean() < 8  # coding and half-resolution colour at the bars
 
 
 def test_a_slow_reader_learns_that_it_was_overtaken(tmp_path, video) -> None:

@@ -25,7 +25,7 @@ def with_athlete(thumbnail: np.ndarray, left: int, top: int) -> np.ndarray:
 def shown(pictures) -> Motion:
     motion = Motion()
     for number, picture in enumerate(pictures):
-        motion.saw(picture.tobytes(), number / RATE_HZ)
+        motion.saw(picture, number / RATE_HZ)
     return motion
 
 

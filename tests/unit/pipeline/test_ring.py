@@ -45,7 +45,6 @@ def written(ring: Ring, shown: Picture, seq: int | None = None) -> Frame:
         planes=planes,
         slot=slot,
         generation=generation,
-        thumbnail=b"",
         rate_hz=25.0,
     )
 

@@ -14,8 +14,10 @@ from pipeline import config
 from pipeline.errors import SourceError
 from pipeline.picture import Picture, cut
 from pipeline.sources import open_source
-from pipeline.sources.opened import device_of, scheme_of
-from pipeline.sources.source import MediaClock, Source, masked, paced, wait
+from pipeline.sources.container import ContainerSource
+from pipeline.sources.opened import Opened, device_of, scheme_of
+from pipeline.sources.paced import Paced
+from pipeline.sources.source import MediaClock, Source, masked, wait
 from tests.media import HEIGHT, WIDTH, film, number_of, numbered, scene
 
 B_FRAMES = {"bf": "3", "g": "12"}
@@ -312,13 +314,29 @@ def test_wait_hears_stop_before_and_after() -> None:
 
 
 def test_pacing_never_delays_what_is_late(with_b_frames) -> None:
-    def late():
-        for picture in opened(with_b_frames).pictures():
-            yield picture.at(picture.t_media_ns // 1000)
+    class Late:
+        def __init__(self, source: Source) -> None:
+            self.info, self.notes, self.source = source.info, source.notes, source
+
+        def pictures(self, start, stop, t_first_ns):
+            for picture in self.source.pictures(start, stop, t_first_ns):
+                yield picture.at(picture.t_media_ns // 1000)
 
     began = time.monotonic()
-    assert len(list(paced(late(), 1.0, lambda: False))) == 30
+    assert len(list(Paced(Late(opened(with_b_frames)), 1.0).pictures())) == 30
     assert time.monotonic() - began < 2
+
+
+def test_played_faster_times_and_rate_are_those_of_a_faster_camera(with_b_frames) -> None:
+    own, faster = opened(with_b_frames), opened(with_b_frames, paced=True, speed=8.0)
+    assert faster.info.rate_hz == 8 * own.info.rate_hz
+    times = [picture.t_media_ns for picture in faster.pictures()]
+    assert times == [round(picture.t_media_ns / 8) for picture in own.pictures()]
+
+
+def test_a_live_source_is_never_paced(with_b_frames, monkeypatch) -> None:
+    monkeypatch.setattr(Opened, "_is_live", lambda self, uri: True)
+    assert isinstance(opened(with_b_frames, paced=True), ContainerSource)
 
 
 def test_the_clips(shared) -> None:

@@ -10,7 +10,7 @@ from engines import store
 from engines.contracts import SHIPPED, TEMPORAL_FRAME, Contract, Tensor
 from training import export
 from training.errors import TrainingError
-from training.quantise import PLANS, Plan, folded, quantise_networks, quantised
+from training.quantise import PLANS, Plan, folded, quantise_networks, quantised, with_short_weights
 
 PICTURE = Contract(
     "tiny",
@@ -90,8 +90,36 @@ def test_a_network_that_changes_loses_its_variant(tmp_path, monkeypatch):
 
 
 def test_a_network_that_has_none_is_refused(tmp_path):
-    with pytest.raises(TrainingError, match=r"'mlp_decoder' has no int8 variant; have stn"):
-        quantise_networks("mlp_decoder", tmp_path, tmp_path, tmp_path)
+    with pytest.raises(TrainingError, match=r"'temporal_frame' has no int8 variant; have stn"):
+        quantise_networks("temporal_frame", tmp_path, tmp_path, tmp_path)
+
+
+def test_weights_alone_in_whole_numbers_leave_what_flows_as_it_was():
+    contract = Contract(
+        "tiny", (Tensor("features", ("B", 64), "float32", ""),), (Tensor("out", ("B", 8), "float32", ""),)
+    )
+
+    class Wide(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(64, 256), nn.Linear(256, 8)
+
+        def forward(self, features):
+            return self.last(torch.relu(self.first(features)))
+
+    torch.manual_seed(3)
+    features = {"features": np.random.default_rng(0).standard_normal((5, 64), dtype=np.float32)}
+    tiny = export.half_stored(export.to_onnx(Wide().eval(), contract))
+    made = with_short_weights(tiny, Plan(floating=r"^last\."))
+    onnx.checker.check_model(made)
+    assert {node.op_type for node in made.graph.node} >= {"DequantizeLinear"}
+    assert "QuantizeLinear" not in {node.op_type for node in made.graph.node}
+    kinds = {tuple(tensor.dims): tensor.data_type for tensor in made.graph.initializer if len(tensor.dims) == 2}
+    assert sorted(kinds.values()) == sorted([onnx.TensorProto.INT8, onnx.TensorProto.FLOAT])
+    exact = export.runtime(tiny)(features)[0]
+    for run_it in (export.runtime(made), export.openvino_runtime(made)):
+        error = np.abs(run_it(features)[0] - exact)
+        assert 0 < error.mean() < 0.01 * exact.std()
 
 
 def test_every_planned_variant_is_shipped_and_in_the_manifest():
