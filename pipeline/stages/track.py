@@ -76,6 +76,7 @@ class Tracker:
         self._filter: BoxFilter | None = None
         self._subject = 0
         self._state: TrackState = "none"
+        self._told_subject = 0
         self._presence = 0.0
         self._small = np.zeros((STN_PX, STN_PX, 3), np.uint8)
         self._t_ns = self._looked_ns = 0
@@ -115,21 +116,25 @@ class Tracker:
         return ()
 
     def _track(self, frame: Frame, picture: Picture) -> Iterator[Track]:
-        """One `Track`, before the look or after it."""
+        """One `Track`, as soon as the subject's place is known; then what only the next frame's needs."""
         if self._filter is not None:
             self._filter.predict((frame.t_media_ns - self._t_ns) * 1e-9)
         self._t_ns = frame.t_media_ns
         steady = self._is_steady()
         if steady:
             yield self._told(frame, picture)
-        if not steady or (frame.t_media_ns - self._looked_ns) * 1e-9 >= REST_S:
-            self._looked_ns = frame.t_media_ns
-            self._small = thumbnail(picture, STN_PX)
-            self._motion.saw(self._small, frame.t_media_ns * 1e-9)
-            follow = self._follow if self._filter else self._acquire
-            self._state, self._presence = follow(frame, picture)
-        if not steady:
-            yield self._told(frame, picture)
+            if (frame.t_media_ns - self._looked_ns) * 1e-9 < REST_S:
+                return
+        self._looked_ns = frame.t_media_ns
+        if self._follow(frame, picture):
+            if not steady:
+                yield self._told(frame, picture)
+            self._look_around(frame, picture)
+        else:
+            self._survey(frame, picture)
+            self._acquire(frame, picture)
+            if not steady:
+                yield self._told(frame, picture)
 
     def _is_steady(self) -> bool:
         """Whether the subject was seen at the last look and the filter knows well enough where it is by now."""
@@ -141,35 +146,65 @@ class Tracker:
     def _told(self, frame: Frame, picture: Picture) -> Track:
         if self._filter is None:
             return _track_of(frame, 0, "none", self._presence)
+        state = self._state if self._subject == self._told_subject else "acquired"
+        self._told_subject = self._subject
         box = self._filter.box_img_px
         crop = crop_of_box(box, self._settings.crop_factor)
-        return _track_of(frame, self._subject, self._state, self._presence, box, crop, picture)
+        return _track_of(frame, self._subject, state, self._presence, box, crop, picture)
 
-    def _acquire(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
+    def _follow(self, frame: Frame, picture: Picture) -> bool:
+        """Look around the prediction and believe what the gate lets through; False if there is nobody to follow."""
+        if self._filter is None:
+            return False
+        window = window_of_box(self._filter.box_img_px, self._settings.search_factor)
+        box, self._presence = self._look(picture, window)
+        if self._presence >= self._settings.keep_presence and self._filter.update(box):
+            self._seen_ns = frame.t_media_ns
+            self._state = "followed"
+        elif (frame.t_media_ns - self._seen_ns) * 1e-9 <= self._settings.coast_s:
+            self._state = "coasted"
+        else:
+            self._filter = self._sweep = None
+        return self._filter is not None
+
+    def _survey(self, frame: Frame, picture: Picture) -> None:
+        """Take in the picture as a whole."""
+        self._small = thumbnail(picture, STN_PX)
+        self._motion.saw(self._small, frame.t_media_ns * 1e-9)
+
+    def _look_around(self, frame: Frame, picture: Picture) -> None:
+        """Whether somebody else should be followed from the next frame on."""
+        self._survey(frame, picture)
+        if self._state != "followed":
+            return
+        mover = self._livelier(frame, picture)
+        if mover is not None:
+            self._take(frame, picture, mover)
+        elif self._drifted(frame, picture):
+            self._filter = self._sweep = None
+            self._acquire(frame, picture)
+
+    def _acquire(self, frame: Frame, picture: Picture) -> None:
         """Where somebody moves or seems to be, look once more, closer; the likeliest may turn out to be a thing."""
         mover = self._mover(frame, picture)
-        if mover is not None:
-            found = self._take(frame, picture, mover)
-            if found[0] == "acquired":
-                return found
-        likely, presence = self._seek(frame, picture)
-        for box in likely[:CLOSER_LOOKS]:
-            found = self._take(frame, picture, box)
-            if found[0] == "acquired":
-                return found
-        return "none", presence
+        if mover is not None and self._take(frame, picture, mover):
+            return
+        likely, self._presence = self._seek(frame, picture)
+        if not any(self._take(frame, picture, box) for box in likely[:CLOSER_LOOKS]):
+            self._state = "none"
 
-    def _take(self, frame: Frame, picture: Picture, likely: Box) -> tuple[TrackState, float]:
+    def _take(self, frame: Frame, picture: Picture, likely: Box) -> bool:
+        """Follow whoever is there from now on, if a closer look shows somebody."""
         box, presence = self._look(picture, window_of_box(likely, self._settings.search_factor))
         if presence < self._settings.acquire_presence:
-            return "none", presence
-        another = self._filter is None or not _inside(likely, self._filter.box_img_px)
-        self._subject += another
+            return False
+        self._subject += self._filter is None or not _inside(likely, self._filter.box_img_px)
         self._filter = BoxFilter(box)
         self._sweep, self._alive_px2 = None, 0.0
         self._seen_ns = self._checked_ns = frame.t_media_ns
         self._suspicions = 0
-        return "acquired" if another else "followed", presence
+        self._state, self._presence = "followed", presence
+        return True
 
     def _seek(self, frame: Frame, picture: Picture) -> tuple[list[Box], float]:
         """Somebody beyond doubt in the whole picture, else, at the end of a sweep, whom it showed, likeliest first."""
@@ -184,24 +219,6 @@ class Tracker:
         for window in self._sweep.windows(self._squares):
             self._sweep.saw(*self._look(picture, window))
         return (self._sweep.likely(least) if self._sweep.over else []), self._sweep.presence
-
-    def _follow(self, frame: Frame, picture: Picture) -> tuple[TrackState, float]:
-        """Look around the prediction, believe what the gate lets through."""
-        assert self._filter is not None
-        window = window_of_box(self._filter.box_img_px, self._settings.search_factor)
-        box, presence = self._look(picture, window)
-        if presence >= self._settings.keep_presence and self._filter.update(box):
-            self._seen_ns = frame.t_media_ns
-            mover = self._livelier(frame, picture)
-            if mover is not None:
-                state, there = self._take(frame, picture, mover)
-                return ("followed", presence) if state == "none" else (state, there)
-            if not self._drifted(frame, picture, presence):
-                return "followed", presence
-        elif (frame.t_media_ns - self._seen_ns) * 1e-9 <= self._settings.coast_s:
-            return "coasted", presence
-        self._filter = self._sweep = None
-        return self._acquire(frame, picture)
 
     def _livelier(self, frame: Frame, picture: Picture) -> Box | None:
         """Somebody elsewhere who moves, while what is followed never did or is not what moved any more."""
@@ -222,7 +239,7 @@ class Tracker:
         box, presence = self._look(picture, window_of_box(blobs[frame.seq % len(blobs)], BLOB_FACTOR))
         return box if presence >= self._settings.acquire_presence else None
 
-    def _drifted(self, frame: Frame, picture: Picture, presence: float) -> bool:
+    def _drifted(self, frame: Frame, picture: Picture) -> bool:
         """Whether the picture, one square a frame, showed somebody elsewhere more clearly twice in a row."""
         assert self._filter is not None
         if self._sweep is None:
@@ -232,7 +249,7 @@ class Tracker:
         for window in self._sweep.windows(1):
             box, there = self._look(picture, window)
             here = self._filter.box_img_px
-            if there >= presence and _shared(box, here) < _ELSEWHERE * max(_area(box), _area(here)):
+            if there >= self._presence and _shared(box, here) < _ELSEWHERE * max(_area(box), _area(here)):
                 self._sweep.saw(box, there)
         if self._sweep.over:
             elsewhere = self._sweep.presence >= self._settings.acquire_presence
