@@ -16,7 +16,7 @@ from engines.choice import Candidate
 from engines.contracts import Contract
 from engines.errors import BackendError
 from engines.nvidia import tensorrt_backend, variants
-from engines.openvino_backend import OpenVinoRunner
+from engines.openvino_backend import OpenVinoRunner, Share
 from engines.settings import EngineSettings
 from engines.trust import Verdict
 
@@ -144,18 +144,18 @@ class Opening:
         return Way(onnx_backend.facts(), lambda: b"", load)
 
     def _openvino(self, path: Path) -> Way:
-        precision, threads = self._candidate.precision, self._settings.threads
+        share = Share(self._candidate.precision, self._settings.threads, self._settings.calls)
         shapes = bound_shapes(self._contract, self._axes)
 
         def load(engine: bytes) -> Runner:
-            runner = OpenVinoRunner(self._contract, path, precision, threads)
+            runner = OpenVinoRunner(self._contract, path, share)
             runner.load(engine, shapes)
             return runner
 
         def build() -> bytes:
-            return OpenVinoRunner(self._contract, path, precision, threads).built(shapes)
+            return OpenVinoRunner(self._contract, path, share).built(shapes)
 
-        return Way(openvino_backend.facts(self._contract.network, precision, threads), build, load)
+        return Way(openvino_backend.facts(self._contract.network, share), build, load)
 
     def _tensorrt(self, path: Path) -> Way:
         chosen = self._candidate

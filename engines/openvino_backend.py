@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,29 @@ Array = NDArray[Any]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a network computes in, and its part of the processor: `calls` at once share the `threads`."""
+
+    precision: str
+    threads: int
+    calls: int = 1
+
+    def __str__(self) -> str:
+        threads = f"{self.precision}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+        return threads if self.calls == 1 else f"{threads} for {self.calls} calls"
+
+
 class OpenVinoRunner:
-    """A network compiled for the expected shapes; a batch of these is taken one by one, and for any others it is
-    compiled when they first come."""
+    """A network compiled for the expected shapes; of a batch of these each member is a call of its own. For any other
+    shapes it is compiled when they first come."""
 
-    batch = 1
-    """A batch costs as much as its members one by one."""
-
-    def __init__(self, contract: Contract, path: Path, precision: str, threads: int) -> None:
-        self.device = f"OpenVINO {version()}, {precision}, {threads} thread{'s' if threads > 1 else ''}"
+    def __init__(self, contract: Contract, path: Path, share: Share) -> None:
+        self.device = f"OpenVINO {version()}, {share}"
+        self.batch = share.calls  # a call for several costs as much as one for each
         self._contract, self._path = contract, path
-        self._config = _config(contract.network, precision, threads)
-        self._expected: _Expected | None = None
+        self._config = _config(contract.network, share)
+        self._expected: list[_Call] = []
         self._free: Any = None
 
     def built(self, shapes: Shapes | None) -> bytes:
@@ -50,26 +62,34 @@ class OpenVinoRunner:
         except RuntimeError as error:
             raise self._refused(error) from error
         if shapes:
-            self._expected = _Expected(compiled)
+            self._expected = [_Call(compiled) for _ in range(self.batch)]
         else:
             self._free = compiled.create_infer_request()
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name, copied out."""
-        expected = self._expected
-        if expected is None:
+        if not self._expected:
             return self._of_any_shape(inputs)
-        if expected.fits(inputs):
-            return expected.infer(inputs)
+        first = self._expected[0]
+        if first.fits(inputs):
+            return first.infer(inputs)
         rows = list(one_by_one(inputs))
-        if not all(expected.fits(row) for row in rows):
+        if not all(first.fits(row) for row in rows):
             return self._of_any_shape(inputs)
-        # The first batch of a stream must not wait until the network is compiled once more.
-        answers = [expected.infer(row) for row in rows]
+        answers: list[dict[str, Array]] = []
+        while len(answers) < len(rows):
+            answers += self._at_once(rows[len(answers) : len(answers) + self.batch])
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
     def close(self) -> None:
         """Nothing is held beyond memory."""
+
+    def _at_once(self, rows: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
+        """A call for each row, at most as many as there are."""
+        calls = self._expected[: len(rows)]
+        for call, row in zip(calls, rows, strict=True):
+            call.start(row)
+        return [call.answer() for call in calls]
 
     def _of_any_shape(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if self._free is None:
@@ -96,9 +116,9 @@ class OpenVinoRunner:
         return BackendError(f"{self._path}: {self.device} cannot load it ({_reason(error)}); export it again")
 
 
-class _Expected:
-    """A network compiled for fixed shapes. Its tensors are looked up once: to do so in every call, as the library does,
-    costs a small network a quarter of its time."""
+class _Call:
+    """One call at a time of a network compiled for fixed shapes. Its tensors are looked up once: to do so in every
+    call, as the library does, costs a small network a quarter of its time."""
 
     def __init__(self, compiled: Any) -> None:
         self._request = compiled.create_infer_request()
@@ -111,9 +131,25 @@ class _Expected:
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Outputs by name, copied out."""
+        self._take(inputs)
+        self._request.infer(share_outputs=True)
+        return self._given()
+
+    def start(self, inputs: Mapping[str, Array]) -> None:
+        """Compute on threads of the network's own, until `answer` is asked for."""
+        self._take(inputs)
+        self._request.start_async()
+
+    def answer(self) -> dict[str, Array]:
+        """Outputs by name of what was started, copied out."""
+        self._request.wait()
+        return self._given()
+
+    def _take(self, inputs: Mapping[str, Array]) -> None:
         for name, tensor in self._inputs.items():
             np.copyto(tensor, inputs[name])
-        self._request.infer(share_outputs=True)
+
+    def _given(self) -> dict[str, Array]:
         return {name: tensor.copy() for name, tensor in self._outputs.items()}
 
 
@@ -143,14 +179,14 @@ def computes_bf16() -> bool:
     return "BF16" in process_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def facts(network: str, precision: str, threads: int) -> dict[str, str]:
+def facts(network: str, share: Share) -> dict[str, str]:
     """All that a compiled network depends on beside its file and its shapes."""
     core = process_core()
     return {
         "library": f"OpenVINO {core.get_versions('CPU')['CPU'].build_number}",
         "processor": str(core.get_property("CPU", "FULL_DEVICE_NAME")),
         "capabilities": " ".join(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")),
-        **_config(network, precision, threads),
+        **_config(network, share),
     }
 
 
@@ -163,12 +199,12 @@ def version() -> str:
     return found.group() if found else "of unknown version"
 
 
-def _config(network: str, precision: str, threads: int) -> dict[str, str]:
+def _config(network: str, share: Share) -> dict[str, str]:
     return {
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": "1",
-        "INFERENCE_NUM_THREADS": str(threads),
-        "INFERENCE_PRECISION_HINT": "bf16" if _uses_bf16(network, precision) else "f32",
+        "PERFORMANCE_HINT": "LATENCY" if share.calls == 1 else "THROUGHPUT",
+        "NUM_STREAMS": str(share.calls),
+        "INFERENCE_NUM_THREADS": str(share.threads),
+        "INFERENCE_PRECISION_HINT": "bf16" if _uses_bf16(network, share.precision) else "f32",
         # Weights in whole numbers do not mean that what they are multiplied with may be rounded too.
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
         # Several processes share the cores; pinned threads of two of them would sit on the same one.

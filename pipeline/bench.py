@@ -159,8 +159,7 @@ def _contracts(config: Config) -> list[Contract]:
 
 def _engine(config: Config, contract: Contract) -> Figures:
     stage = "encode" if contract.network.startswith("hrnet_") else "decode"
-    threads = next(row.threads for row in STAGES if row.name == stage)
-    host = Host(config, Path(), os.cpu_count() or 1, threads)
+    host = Host.of(next(row for row in STAGES if row.name == stage), config, Path())
     session = host.session(contract, config.decode.hypotheses)
     timing = time_session(session, {"B": 1, "H": config.decode.hypotheses})
     return msgspec.to_builtins(timing)  # type: ignore[no-any-return]

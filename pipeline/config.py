@@ -203,15 +203,17 @@ def changed(config: Config, *, endpoint: str, insecure: bool, paced: bool) -> Co
     return msgspec.structs.replace(config, publish=publish, source=source)
 
 
-def engine_settings(config: Config, threads: int) -> EngineSettings:
-    """How a network is run, on `threads` threads unless the settings say otherwise."""
+def engine_settings(config: Config, threads: int, calls: int = 1) -> EngineSettings:
+    """How a network is run: on `threads` threads unless the settings say otherwise, `calls` at once."""
     engines = config.engines
+    threads = engines.threads or threads
     return EngineSettings(
         backend=engines.backend,
         device=engines.device,
         precision=engines.precision,
         weights=engines.weights,
-        threads=engines.threads or threads,
+        threads=threads,
+        calls=min(calls, threads),
         cache=engines.cache,
         checked=engines.checked,
     )

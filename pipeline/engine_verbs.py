@@ -1,6 +1,5 @@
 """`posecast engines`: the engines that this machine has built, made and checked before the event instead of at it."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -44,7 +43,7 @@ def build(config: Config, console: Console) -> None:
             continue
         start = time.monotonic()
         with console.status(row.name) as status:
-            host = Host(config, Path(), os.cpu_count() or 1, threads=row.threads, say=_saying(status.update))
+            host = Host.of(row, config, Path(), say=_saying(status.update))
             computation = make(host)
         table.add_row(row.name, computation.note, f"{time.monotonic() - start:.1f}")
     console.print(table)

@@ -15,7 +15,8 @@ from engines.session import Array, Session
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What each network of a stage has cost so far: calls, and processor nanoseconds of all threads."""
+    """What each network of a stage has cost so far: calls, each member of a batch one, and processor nanoseconds of all
+    threads."""
 
     calls: Counter[str] = field(default_factory=Counter)
     cpu_ns: Counter[str] = field(default_factory=Counter)
@@ -56,5 +57,5 @@ class Metered:
         outputs = self._session.run(inputs)
         network = self._session.contract.network
         self._spent.cpu_ns[network] += time.process_time_ns() - before
-        self._spent.calls[network] += 1
+        self._spent.calls[network] += len(next(iter(inputs.values())))
         return outputs

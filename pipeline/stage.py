@@ -1,15 +1,17 @@
 """What a stage is to the runner, and what a stage is given to build itself from."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from engines.contracts import Contract
 from engines.session import Session, open_session
 from pipeline.config import Config, engine_settings
 from pipeline.messages import Flowing
 from pipeline.metered import Metered, Spent
+from pipeline.topology import Stage
 
 if TYPE_CHECKING:
     from pipeline.ring import Ring
@@ -47,21 +49,33 @@ class Computation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What surrounds a stage: settings, the run's folder, its share of the machine (threads of a network, of `cores`),
-    the largest batch to gather, what its networks have cost."""
+    """What surrounds a stage: settings, the run's folder, its share of the machine (threads of a network, of `cores`,
+    and how many calls share them), the largest batch to gather, what its networks have cost."""
 
     config: Config
     run_dir: Path
     cores: int
     threads: int = 1
+    calls: int = 1
     gathered: int = 1
     spent: Spent = field(default_factory=Spent)
     say: Callable[[str], None] = lambda _: None
     """Hears what takes time while a stage is built."""
 
+    @classmethod
+    def of(cls, row: Stage, config: Config, run_dir: Path, streams: int = 1, **more: Any) -> Self:
+        """What surrounds a stage of the table in a run of so many streams.
+
+        Live, all its threads work on one picture, which is to be through soon. In a replay each works on a picture of
+        its own: two of them do more so, as none waits for the other.
+        """
+        calls = 1 if config.policy == "live" else row.threads
+        gathered = config.batch.size if streams > 1 else calls
+        return cls(config, run_dir, os.cpu_count() or 1, row.threads, calls, gathered, **more)
+
     def session(self, contract: Contract, hypotheses: int = 1) -> Session:
         """An engine for `contract`, one subject at a time."""
-        asked = engine_settings(self.config, min(self.threads, self.cores))
+        asked = engine_settings(self.config, min(self.threads, self.cores), self.calls)
         session = open_session(contract, asked, self.cores, axes={"B": 1, "H": hypotheses}, say=self.say)
         return Metered(session, self.spent) if self.config.engines.metered else session
 

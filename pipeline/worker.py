@@ -145,12 +145,11 @@ class Worker:
         return inbox, computation
 
     def _host(self, node: Node, config: Config, pulse: Pulse) -> Host:
-        return Host(
+        return Host.of(
+            node.row,
             config,
             self._run_dir,
-            cores=os.cpu_count() or 1,
-            threads=_threads(node.row.threads, config),
-            gathered=config.batch.size if len(node.streams) > 1 else 1,
+            len(node.streams),
             spent=pulse.spent,
             say=lambda text: pulse.beat(Counter(), text, state="starting"),
         )
@@ -175,11 +174,6 @@ class Worker:
         """Messages that may wait on the way from or to a node: as few as for one stream, or all would be late."""
         least = LIVE_QUEUE if self._order.config.policy == "live" else REPLAY_QUEUE
         return max(least, 2 * len(node.streams))
-
-
-def _threads(budget: int, config: Config) -> int:
-    """A replay keeps all stages busy at once: where cores are few, a second thread of one takes them from another."""
-    return budget if config.policy == "live" else min(budget, max(1, (os.cpu_count() or 1) // 3))
 
 
 def _die_with(supervisor_pid: int) -> None:

@@ -54,6 +54,7 @@ PLANS: Final = {
     "pose2d_encoder": Plan(),
     "mlp_decoder": Plan(floating=r"^out\."),
     "temporal_window": Plan(transformer=True, inputs=24),
+    "temporal_live": Plan(transformer=True, inputs=48),
 }
 """Networks that are worth it: the others are as fast in bf16 or lose more than they gain. With its first layers and its
 head in whole numbers too, the STN would move its boxes by more than is allowed; of the decoder's joints the last layer

@@ -58,6 +58,8 @@ STEADY: Final = 0.09
 """Standard deviation of a predicted centre, in longer sides of the box, up to which the prediction is told unseen."""
 REST_S: Final = 0.028
 """A steady subject is not looked at again within this time: with 30 frames a second in each, with 50 in every other."""
+AROUND_S: Final = 0.06
+"""And the rest of the picture not again within this one."""
 
 
 class Tracker:
@@ -79,7 +81,7 @@ class Tracker:
         self._told_subject = 0
         self._presence = 0.0
         self._small = np.zeros((STN_PX, STN_PX, 3), np.uint8)
-        self._t_ns = self._looked_ns = 0
+        self._t_ns = self._looked_ns = self._surveyed_ns = 0
         self._seen_ns = 0
         self._checked_ns = 0
         self._suspicions = 0
@@ -169,11 +171,14 @@ class Tracker:
 
     def _survey(self, frame: Frame, picture: Picture) -> None:
         """Take in the picture as a whole."""
+        self._surveyed_ns = frame.t_media_ns
         self._small = thumbnail(picture, STN_PX)
         self._motion.saw(self._small, frame.t_media_ns * 1e-9)
 
     def _look_around(self, frame: Frame, picture: Picture) -> None:
         """Whether somebody else should be followed from the next frame on."""
+        if (frame.t_media_ns - self._surveyed_ns) * 1e-9 < AROUND_S:
+            return
         self._survey(frame, picture)
         if self._state != "followed":
             return
