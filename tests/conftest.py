@@ -9,6 +9,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("POSECAST_SHARED", ROOT.parent / "shared")) / "data"
 
+# Tests side by side have one core each, and so have the libraries that they use.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A script's background jobs are deaf to SIGINT, and what they start inherits that: programs under test must hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -25,4 +29,6 @@ def shared() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _engines_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Engines that tests build, in this process and in those they start, are not the user's."""
-    os.environ["POSECAST_CACHE"] = str(tmp_path_factory.mktemp("engines"))
+    base = tmp_path_factory.getbasetemp()
+    shared_by_all = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["POSECAST_CACHE"] = str(shared_by_all / "engines")

@@ -12,6 +12,7 @@ import pytest
 from engines import contracts, onnx_backend
 from engines.errors import BackendError, ContractError, WeightsError
 from engines.examples import noise
+from engines.openvino_backend import OpenVinoRunner
 from engines.session import open_session
 from engines.settings import EngineSettings
 from tests.conftest import ROOT
@@ -204,6 +205,23 @@ def test_threads_follow_the_cores_unless_set(weights):
     free = EngineSettings(weights=str(weights), precision="fp32")
     assert open_session(contracts.STN, free, cores=2).device.endswith("fp32, 2 threads")
     assert open_session(contracts.STN, settings_of(weights), cores=2).device.endswith("fp32, 1 thread")
+
+
+def test_calls_at_once_share_the_threads_and_give_each_its_own(weights):
+    settings = EngineSettings(weights=str(weights), precision="fp32", threads=2, calls=2, backend="openvino")
+    session = open_session(contracts.STN, settings, cores=2)
+    assert session.device.endswith("fp32, 2 threads for 2 calls") and session.batch == 2
+    for count in (1, 2, 5):
+        inputs = noise(contracts.STN, {"B": count}, seed=count)
+        truth = expected(contracts.STN, inputs, {"B": count})
+        for name, array in session.run(inputs).items():
+            np.testing.assert_allclose(array, truth[name], rtol=2e-4, atol=1e-5)
+
+
+def test_a_batch_does_not_compile_the_network_again(weights, monkeypatch):
+    session = open_session(contracts.STN, settings_of(weights, backend="openvino"), cores=1)
+    monkeypatch.setattr(OpenVinoRunner, "_compiled", lambda *_: pytest.fail("compiled on the way of a picture"))
+    assert session.run(noise(contracts.STN, {"B": 3}))["theta"].shape == (3, 4)
 
 
 def _without(monkeypatch, package):

@@ -1,4 +1,4 @@
-"""How many messages a stage takes at once: what its networks gain from, within what the run gathers."""
+"""A stage's share of the machine, and how many messages it takes at once."""
 
 from pathlib import Path
 
@@ -6,6 +6,9 @@ import pytest
 
 from pipeline.config import Config
 from pipeline.stage import Host
+from pipeline.topology import STAGES
+
+ENCODE = next(row for row in STAGES if row.name == "encode")
 
 
 class Network:
@@ -26,3 +29,13 @@ def test_a_batch_is_what_all_networks_gain_from(gathered, networks, expected) ->
 
 def test_a_single_stream_gathers_nothing() -> None:
     assert Host(Config(), Path(), cores=1).batch(Network(16)) == 1
+
+
+def test_live_all_threads_work_on_one_picture_and_in_a_replay_each_on_its_own() -> None:
+    live, replay = (Host.of(ENCODE, Config(policy=policy), Path()) for policy in ("live", "replay"))
+    assert (live.threads, live.calls, live.gathered) == (ENCODE.threads, 1, 1)
+    assert (replay.threads, replay.calls, replay.gathered) == (ENCODE.threads, ENCODE.threads, ENCODE.threads)
+
+
+def test_several_streams_gather_what_the_settings_say() -> None:
+    assert Host.of(ENCODE, Config(), Path(), streams=3).gathered == Config().batch.size

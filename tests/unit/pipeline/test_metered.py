@@ -54,6 +54,13 @@ def test_a_session_of_the_host_gives_the_same_and_counts(tmp_path):
     assert host.spent.cpu_ns["mlp_decoder"] > 0
 
 
+def test_each_member_of_a_batch_is_a_call(tmp_path):
+    require_weights()
+    host = Host(METERED, tmp_path, cores=1)
+    host.session(MLP_DECODER).run(noise(MLP_DECODER, {"B": 3}))
+    assert host.spent.calls == Counter({"mlp_decoder": 3})
+
+
 def test_nothing_is_measured_unless_asked_for(tmp_path):
     """The processor's clock is not read on the way of a live picture."""
     require_weights()

@@ -123,7 +123,7 @@ def test_lost_for_long_is_given_up_and_the_next_is_another(stand) -> None:
 
 def looks_before_and_after(stand, centre: tuple[float, float] | None) -> tuple[Track, int, int]:
     """What is told of the next frame, and how often the detector looked before that and after it."""
-    detector = stand.tracker._session
+    detector = stand.tracker._detector._session
     start = detector.looks
     told = iter(stand.tracker.step([stand.frame(centre)]))
     track = next(told)
@@ -195,7 +195,7 @@ def test_drifted_box_is_left_for_the_subject_elsewhere(stand) -> None:
     """Something bright keeps the search window busy while the larger subject stands elsewhere in the picture."""
     for _ in range(3):
         stand.track((100, 100))
-    assert stand.tracker._suspicions == 0
+    assert stand.tracker._around._suspicions == 0
     for _ in range(120):
         track = stand.track((500, 250))
     assert middle(track) == pytest.approx((500, 250), abs=8)
@@ -203,7 +203,7 @@ def test_drifted_box_is_left_for_the_subject_elsewhere(stand) -> None:
 
 def test_a_subject_too_small_for_the_whole_picture_is_found_in_a_square_of_it(stand) -> None:
     """The square is 8 x 28 pixels of the detector's in the whole picture, 16 x 28 in a large square of it."""
-    stand.tracker._session.least = 400
+    stand.tracker._detector._session.least = 400
     tracks = [stand.track((520, 200)) for _ in range(8)]
     assert [track.state for track in tracks].index("acquired") < 8
     assert middle(tracks[-1]) == pytest.approx((520, 200), abs=4)
@@ -212,9 +212,9 @@ def test_a_subject_too_small_for_the_whole_picture_is_found_in_a_square_of_it(st
 def test_an_empty_picture_is_looked_over_quickly_once_and_then_at_leisure(stand) -> None:
     looks = []
     for _ in range(30):
-        before = stand.tracker._session.looks
+        before = stand.tracker._detector._session.looks
         stand.track(None)
-        looks.append(stand.tracker._session.looks - before)
+        looks.append(stand.tracker._detector._session.looks - before)
     assert max(looks[:3]) == 7 and max(looks[5:]) == 3
 
 
@@ -224,11 +224,11 @@ def test_the_likeliest_of_a_sweep_is_taken_up_and_nobody_unlikely(stand) -> None
             found = super().run(inputs)
             return found | {"presence": np.minimum(found["presence"], 0.7).astype(np.float32)}
 
-    stand.tracker._session = Doubtful()
+    stand.tracker._detector._session = Doubtful()
     states = [stand.track((520, 200)).state for _ in range(8)]
     assert states[0] == "none" and "acquired" in states
     stand.tracker = stand.fresh(None)
-    stand.tracker._session = Bright(least=10**6)
+    stand.tracker._detector._session = Bright(least=10**6)
     assert {stand.track((520, 200)).state for _ in range(20)} == {"none"}
 
 
@@ -245,7 +245,7 @@ def test_somebody_clearer_elsewhere_twice_in_a_row_ends_a_drifted_box(stand) -> 
                 return {"theta": np.array([[0.5, 0.5, 0, 0]], np.float32), "presence": np.array([[0.4]], np.float32)}
             return found
 
-    stand.tracker._session = Drifted()
+    stand.tracker._detector._session = Drifted()
     tracks = [stand.track((500, 250)) for _ in range(300)]
     assert tracks[50].subject == 1 and tracks[50].state == "followed"
     assert tracks[-1].subject == 2 and middle(tracks[-1]) == pytest.approx((500, 250), abs=6)
@@ -280,7 +280,7 @@ def seen(stand, centre: tuple[float, float] | None) -> Track:
 
 
 def test_a_table_gives_way_to_the_first_who_moves(stand) -> None:
-    stand.tracker._session = Gullible()
+    stand.tracker._detector._session = Gullible()
     assert [seen(stand, None).subject for _ in range(60)][-1] == 1
     tracks = [seen(stand, (600 - 5 * step, 120)) for step in range(30)]
     assert [track.subject for track in tracks].index(2) < 10
@@ -288,7 +288,7 @@ def test_a_table_gives_way_to_the_first_who_moves(stand) -> None:
 
 
 def test_an_athlete_who_moved_once_may_stand_still_while_others_pass(stand) -> None:
-    stand.tracker._session = Gullible()
+    stand.tracker._detector._session = Gullible()
     for step in range(10):
         stand.track((100 + 6 * step, 260))
     for step in range(120):
@@ -314,7 +314,7 @@ def test_what_moves_and_is_nobody_does_not_keep_from_searching(stand) -> None:
                 return {"theta": np.array([[0.1, 0.1, 0, 0]], np.float32), "presence": np.array([[0.8]], np.float32)}
             return found
 
-    stand.tracker._session = Ripples(least=400)
+    stand.tracker._detector._session = Ripples(least=400)
     states = []
     for step in range(20):
         made = picture((520, 150), 0.0)
