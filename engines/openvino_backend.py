@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -76,20 +77,23 @@ class OpenVinoRunner:
         rows = list(one_by_one(inputs))
         if not all(first.fits(row) for row in rows):
             return self._of_any_shape(inputs)
-        answers: list[dict[str, Array]] = []
-        while len(answers) < len(rows):
-            answers += self._at_once(rows[len(answers) : len(answers) + self.batch])
+        answers = list(self._one_after_the_other(rows))
         return {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
 
     def close(self) -> None:
         """Nothing is held beyond memory."""
 
-    def _at_once(self, rows: Sequence[Mapping[str, Array]]) -> list[dict[str, Array]]:
-        """A call for each row, at most as many as there are."""
-        calls = self._expected[: len(rows)]
-        for call, row in zip(calls, rows, strict=True):
+    def _one_after_the_other(self, rows: Sequence[Mapping[str, Array]]) -> Iterator[dict[str, Array]]:
+        """A call for each row, begun as soon as an earlier one is through."""
+        under_way: deque[_Call] = deque()
+        for place, row in enumerate(rows):
+            if len(under_way) == len(self._expected):
+                yield under_way.popleft().answer()
+            call = self._expected[place % len(self._expected)]
             call.start(row)
-        return [call.answer() for call in calls]
+            under_way.append(call)
+        for call in under_way:
+            yield call.answer()
 
     def _of_any_shape(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         if self._free is None:

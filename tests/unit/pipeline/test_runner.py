@@ -147,3 +147,21 @@ def test_what_came_together_is_computed_together_in_order(stand) -> None:
     assert sum(stand.computation.batches) == 40
     stamps = [message.stamps[-1] for message in messages if isinstance(message, Event)]
     assert all(stamp.stage == "decode" and 0 < stamp.t_in_ns <= stamp.t_out_ns for stamp in stamps)
+
+
+def test_a_result_goes_on_while_its_stage_still_works(stand) -> None:
+    allowed = threading.Event()
+
+    class Dawdles(HoldsOneBack):
+        def step(self, messages: Sequence[Event]) -> Iterable[Event]:
+            for message in messages:
+                yield message
+                assert allowed.wait(5)
+
+    stand.runner._computation = Dawdles()
+    stand.send(event("a", 0))
+    (first,) = stand.got(lambda messages: bool(messages))
+    assert (first.stream, first.seq, allowed.is_set()) == ("a", 0, False)
+    allowed.set()
+    stand.send(event("a", 1), end("a"), end("b"))
+    assert [message.seq for message in stand.got(lambda messages: len(ends(messages)) == 2)][:1] == [1]
