@@ -5,6 +5,7 @@ python -m pipeline.worker RUN_DIR PROCESS
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import os
 import shutil
@@ -111,6 +112,7 @@ class Worker:
         with contextlib.ExitStack() as stack:
             inlet, computation = self._built(node, stack, pulse)
             outlet = self._outlet(node, stack)
+            gc.freeze()  # what was loaded stays: to search it for garbage again and again takes a frame's time
             self._ended = Runner(node, computation, inlet, outlet, pulse, self.stop).run()
 
     def _built(self, node: Node, stack: contextlib.ExitStack, pulse: Pulse) -> tuple[Inlet, Computation]:
