@@ -18,7 +18,7 @@ sys.path[0] = str(Path(__file__).resolve().parent.parent)
 from benchmarks import page, untrained  # noqa: E402
 from benchmarks.flops import flops  # noqa: E402
 from engines.bench import time_session  # noqa: E402
-from engines.contracts import SHIPPED, Contract, encoder  # noqa: E402
+from engines.contracts import SHIPPED, STN, Contract, encoder  # noqa: E402
 from engines.errors import EngineError  # noqa: E402
 from engines.session import open_session  # noqa: E402
 from engines.settings import EngineSettings  # noqa: E402
@@ -35,6 +35,7 @@ COMBINATIONS = (
 REACH_MS = {
     "hrnet_w32, random weights": 22.3,
     "hrnet_w18_small_v2, random weights": 7.6,
+    "stn, random weights": 2.0,
     "stn": 2.0,
     "temporal_window": 5.4,
 }
@@ -89,8 +90,7 @@ def _options() -> argparse.Namespace:
 
 def _networks(options: argparse.Namespace, left_out: list[str]) -> list[Network]:
     found = [Network(contract.network, contract, options.weights) for contract in SHIPPED]
-    for variant in ("w32", "w18_small_v2"):
-        contract = encoder(variant)
+    for contract in (encoder("w32"), encoder("w18_small_v2"), STN):
         name = f"{contract.network}, random weights"
         try:
             untrained.exported(contract.network, options.untrained)

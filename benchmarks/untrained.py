@@ -5,7 +5,7 @@ They are exported once, by `training.export`, into a folder that the benchmarks 
 
 from pathlib import Path
 
-from engines.contracts import encoder
+from engines.contracts import STN, encoder
 from engines.examples import noise
 from engines.store import SHIPPED_WEIGHTS
 
@@ -28,19 +28,21 @@ def exported(network: str, folder: Path = FOLDER) -> Path:
             f"{network} with random weights: {error.name} is missing; pip install 'posecast[train]'"
         ) from error
     export_networks(network, folder / "no-runs", folder, True)
-    if network.startswith("hrnet_"):
-        _write_int8(network, path)
+    _write_int8(network, path)
     return path
 
 
 def _write_int8(network: str, path: Path) -> None:
-    """Scales found on noise: right for the speed and nothing else."""
+    """Scales found on noise: right for the speed and nothing else. The STN is in whole numbers throughout."""
     import onnx
 
-    from training.quantise import PLANS, quantised
+    from training.quantise import PLANS, Plan, quantised
 
-    crops = noise(encoder(network.removeprefix("hrnet_")), {"B": 8})
-    onnx.save(quantised(onnx.load(path), crops, PLANS["hrnet"]), path.with_suffix(".int8.onnx"))
+    contract, plan = STN, Plan()
+    if network.startswith("hrnet_"):
+        contract, plan = encoder(network.removeprefix("hrnet_")), PLANS["hrnet"]
+    made = quantised(onnx.load(path), noise(contract, {"B": 8}), plan)
+    onnx.save(made, path.with_suffix(".int8.onnx"))
 
 
 def weights_with(network: str, folder: Path, into: Path) -> Path:

@@ -39,7 +39,10 @@ class Computation(Protocol):
         ...
 
     def step(self, messages: Sequence[Any]) -> Iterable[Flowing]:
-        """Messages that follow from these, in order for each stream; often one from each."""
+        """Messages that follow from these, in order for each stream; often one from each.
+
+        Each goes on before the next is asked for, so what nobody waits for is best done last.
+        """
         ...
 
     def flush(self, stream: str) -> Iterable[Flowing]:
