@@ -16,13 +16,14 @@ from engines.nvidia import cuda, tensorrt_backend
 from engines.nvidia.cuda_driver import PageLocked
 from engines.session import CheckedSession
 from tests import software_gpu as software
+from tests import software_tensorrt
 
 software_gpu = software.software_gpu
 HERE = {"library": "tensorrt 10.9.0", "gpu": "Software 1", "compute_capability": "8.9", "driver": "13.0"}
 
 
 def engine_of(contract, batches=(1, 2, 4), **changes):
-    return software.plan_of(contract, batches, **changes)
+    return software_tensorrt.plan_of(contract, batches, **changes)
 
 
 def loaded(contract, batches=(1, 2, 4), graphs=True):
@@ -47,7 +48,7 @@ def runner_of(software_gpu):
 def check(contract, runner, batch, seed=0):
     inputs = noise(contract, {"B": batch, "H": 5}, seed)
     outputs = runner.infer(inputs)
-    for name, array in software.expected(contract, inputs).items():
+    for name, array in software_tensorrt.expected(contract, inputs).items():
         assert outputs[name].shape == array.shape
         np.testing.assert_allclose(outputs[name], array, rtol=1e-5, atol=1e-6)
 
@@ -58,7 +59,7 @@ def test_every_contract_runs_behind_a_session(contract, software_gpu, runner_of)
     session = CheckedSession(contract, runner)
     assert session.device == "TensorRT 10.9.0, fp16, Software 1, CUDA graphs"
     inputs = noise(contract, {"B": 2, "H": 5})
-    for name, array in software.expected(contract, inputs).items():
+    for name, array in software_tensorrt.expected(contract, inputs).items():
         np.testing.assert_allclose(session.run(inputs)[name], array, rtol=1e-5, atol=1e-6)
 
 
@@ -94,7 +95,7 @@ def test_two_calls_may_be_under_way_and_come_back_in_any_order(software_gpu, run
     third = runner.submit(calls[2])
     for outputs, inputs in ((early, calls[0]), (late, calls[1]), (runner.collect(third), calls[2])):
         np.testing.assert_allclose(
-            outputs["joints"], software.expected(TEMPORAL_WINDOW, inputs)["joints"], rtol=1e-5, atol=1e-6
+            outputs["joints"], software_tensorrt.expected(TEMPORAL_WINDOW, inputs)["joints"], rtol=1e-5, atol=1e-6
         )
 
 
