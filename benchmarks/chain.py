@@ -150,7 +150,7 @@ def _runs(
 
 def _options() -> argparse.Namespace:
     parser = page.arguments("The whole chain as fast as it goes, beside mediapipe.")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each runs")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each runs")
     parser.add_argument("--clip", default=str(SAMPLE), help="a video; default: the sample dive")
     names = [variant.name for variant in VARIANTS]
     parser.add_argument("--only", nargs="+", choices=[*names, PEER], default=[], help="not all of them")
