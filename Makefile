@@ -30,6 +30,7 @@ figures: $(VENV)/test
 	$(BIN)/python benchmarks/temporal.py --markdown results/temporal.md
 	$(BIN)/python benchmarks/start.py --markdown results/start.md
 	$(BIN)/python benchmarks/cameras.py --markdown results/cameras.md
+	$(BIN)/python benchmarks/floor.py --markdown results/floor.md
 	$(BIN)/python benchmarks/profile.py --json results/profile.json
 	$(BIN)/python benchmarks/performance.py results docs/performance.md
 	$(BIN)/python benchmarks/figures.py results README.md

@@ -44,7 +44,7 @@ class Tracker:
         """`ring` if it exists already, which it does for a stage that was restarted; else opened when needed."""
         self._settings = settings
         self._detector = Detector(session)
-        self._around = Surroundings(self._detector, settings.acquire_presence)
+        self._around = self._unknown()
         self._open_ring = open_ring
         self._ring = ring
         self._filter: BoxFilter | None = None
@@ -80,8 +80,13 @@ class Tracker:
         """Nothing is held back."""
         return ()
 
+    def _unknown(self) -> Surroundings:
+        return Surroundings(self._detector, self._settings.acquire_presence)
+
     def _track(self, frame: Frame, picture: Picture) -> Iterator[Track]:
         """One `Track`, as soon as the subject's place is known; then what only the next frame's needs."""
+        if frame.t_media_ns < self._t_ns:  # the source began again
+            self._filter, self._around = None, self._unknown()
         if self._filter is not None:
             self._filter.predict((frame.t_media_ns - self._t_ns) * 1e-9)
         self._t_ns = frame.t_media_ns

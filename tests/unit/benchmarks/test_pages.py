@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from benchmarks import chain, cost, engines, figures, gpu, page, performance
+from benchmarks import chain, cost, engines, figures, floor, gpu, page, performance
 from pipeline.topology import STAGES
 from tests.conftest import ROOT
 
@@ -180,6 +180,14 @@ def test_cost_and_latency():
     assert cells(section, "hrnet_w18_small_v2")[1:] == ["encode", "0.50", "6.00", "12.00", "11.00", "an engine"]
     assert "largest: network hrnet_w18_small_v2, 6.0 ms (40%)" in section
     assert "waiting for capture" not in section
+
+
+def test_what_a_frame_costs_before_any_network():
+    measured = {"decode_ms": 2.5, "ring_ms": 0.5, "small_hop_ms": 0.25, "crop_hop_ms": 0.75}
+    about = {"machine": MACHINE, "source": "a clip", "rounds": 3, "messages": 300}
+    section = floor.markdown(about | measured)
+    assert cells(section, "4 hops of 0.25")[1:] == ["1.00"]
+    assert cells(section, "all")[1:] == ["4.75"]
 
 
 def test_engines_beside_what_is_to_be_reached():

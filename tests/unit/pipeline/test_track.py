@@ -157,6 +157,16 @@ def test_an_unsteady_subject_is_looked_at_before_it_is_told(stand) -> None:
         assert (track.state, before, after) == ("coasted" if centre is None else "followed", 1, 0)
 
 
+def test_a_source_that_began_again_is_searched_anew(stand) -> None:
+    for _ in range(50):
+        stand.track((200, 150))
+    again = [stand.capture.step(picture((480, 200), step / RATE_HZ), 50 + step, 0) for step in range(4)]
+    tracks = [track for frame in again for track in stand.tracker.step([frame])]
+    assert [track.state for track in tracks] == ["acquired", "followed", "followed", "followed"]
+    assert {track.subject for track in tracks} == {2}
+    assert middle(tracks[-1]) == pytest.approx((480, 200), abs=6)
+
+
 def test_overtaken_during_the_look_after_it_nothing_is_lost(stand) -> None:
     stand.rate_hz = 30.0
     for _ in range(6):
