@@ -186,14 +186,14 @@ class Runner:
         """Each result goes on as soon as it is there: a stage may have something left to do after it."""
         self._pulse.received += len(messages)
         results = iter(self._computation.step(messages))
-        spent_s, more = 0.0, True
-        while more:
+        spent_s = 0.0
+        while True:
             before = time.perf_counter()
             result = next(results, None)
             spent_s += time.perf_counter() - before
-            more = result is not None
-            if result is not None:
-                self._send(result)
+            if result is None:
+                break
+            self._send(result)
         self._pulse.took(spent_s, len(messages))
 
     def _end(self, end: End) -> None:
