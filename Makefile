@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What only computes shares the cores; whole runs of the pipeline, which keep time, have them to themselves.
-SIDE_BY_SIDE := tests/test_architecture.py tests/property tests/unit tests/gpu
 ONE_BY_ONE := tests/replay tests/faults tests/soak
 
 .PHONY: demo test lint fix figures clean
@@ -13,7 +12,7 @@ demo: $(VENV)/live
 	$(BIN)/posecast demo --out results/demo
 
 test: $(VENV)/test
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile tests $(ONE_BY_ONE:%=--ignore=%)
 	$(BIN)/python -m pytest $(ONE_BY_ONE)
 
 lint: $(VENV)/test

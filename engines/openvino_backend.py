@@ -122,7 +122,7 @@ class OpenVinoRunner:
 
 class _Call:
     """One call at a time of a network compiled for fixed shapes. Its tensors are looked up once: to do so in every
-    call, as the library does, costs a small network a quarter of its time."""
+    call, as the library does, is felt in small networks."""
 
     def __init__(self, compiled: Any) -> None:
         self._request = compiled.create_infer_request()

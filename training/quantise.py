@@ -58,7 +58,7 @@ PLANS: Final = {
 }
 """Networks that are worth it: the others are as fast in bf16 or lose more than they gain. With its first layers and its
 head in whole numbers too, the STN would move its boxes by more than is allowed; of the decoder's joints the last layer
-makes seven eighths of the error."""
+makes most of the error."""
 EXAMPLES: Final = {"stn": 24, "hrnet": 24, "temporal_window": 6, "temporal_live": 12}
 OTHER_EXAMPLES: Final = 64
 """How many inputs of each network go into the file that engines are checked by."""
