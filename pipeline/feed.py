@@ -15,6 +15,7 @@ from pipeline.picture import Picture
 from pipeline.ring import Ring, slot_bytes_for
 from pipeline.sources import Source, open_source
 from pipeline.stages.capture import Capture
+from pipeline.stopping import Stop
 
 _DECODED_AHEAD: Final = 2
 _TURN_S: Final = 0.05
@@ -61,7 +62,7 @@ class CaptureComputation:
 class SourceInlet:
     """Decodes ahead by two pictures. Live, the older waits for nobody; in replay the ring's reader sets the pace."""
 
-    def __init__(self, config: Config, uri: str, ring_path: Path, stop: threading.Event) -> None:
+    def __init__(self, config: Config, uri: str, ring_path: Path, stop: Stop) -> None:
         self._config = config
         self._live = config.policy == "live"
         self._stop = stop

@@ -5,7 +5,6 @@ socket) and its computation.
 """
 
 import os
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +18,7 @@ from pipeline.bus import Outbox, PublicSocket
 from pipeline.messages import End, Event, Flowing, Health, Inbound, Latency, PoseFrame, Stamp
 from pipeline.metered import Spent
 from pipeline.stage import Computation
+from pipeline.stopping import Stop
 from pipeline.topology import Node
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Runner:
         inlet: Inlet,
         outlet: Outlet,
         pulse: Pulse,
-        stop: threading.Event,
+        stop: Stop,
     ) -> None:
         self._stage = node.row.name
         self._open = list(node.streams)

@@ -28,6 +28,7 @@ from pipeline.config import Config
 from pipeline.errors import PosecastError
 from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner
 from pipeline.stage import Computation, Host, ring_path
+from pipeline.stopping import Stop
 from pipeline.streams import Stream
 from pipeline.topology import Layout, Node
 
@@ -76,7 +77,7 @@ class Worker:
         self._ended = False
         self._building = threading.Lock()
         self._unbuilt = {node.name for node in self._nodes if node.row.reads is not None}
-        self.stop = threading.Event()
+        self.stop = Stop()
 
     def run(self) -> int:
         """Run the stages to their end; the highest exit code of them."""

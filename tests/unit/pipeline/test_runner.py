@@ -13,6 +13,7 @@ from pipeline.bus import Inbox, Outbox, endpoint
 from pipeline.config import Config
 from pipeline.messages import End, Event, Health, decode_health
 from pipeline.runner import Pulse, Runner
+from pipeline.stopping import Stop
 from pipeline.topology import Layout
 
 
@@ -60,7 +61,7 @@ class Stand:
         out = Outbox(self.context, endpoint(folder, "smooth"), queue=64, blocking=True)
         beat = Outbox(self.context, endpoint(folder, "supervisor"), queue=64, blocking=False)
         node = Layout(["a", "b"], Config().processes).node("decode")
-        self.stop = threading.Event()
+        self.stop = Stop()
         self.runner = Runner(node, self.computation, inbox, out, Pulse(node, beat), self.stop)
         self.thread = threading.Thread(target=self.runner.run)
         self.open = [inbox, self.reader, *[_Discarding(box) for box in (self.writer, out, beat)]]
