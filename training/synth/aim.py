@@ -21,8 +21,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from flight.code import DiveError
 from training.synth import shape
-from training.synth.code import DiveError
 from training.synth.flight import Attempt, courses, level, spaced
 from training.synth.plan import Plan
 from training.synth.shape import Throw

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from training.synth import mass
+from flight import mass
 from training.synth.plan import SPRINGBOARDS_M, Plan
 from training.synth.poses import ANGLES, COLUMN, KEY_POSES, vector
 from training.synth.retarget import about

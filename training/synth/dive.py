@@ -14,9 +14,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from training.synth import aim, mass, water
+from flight import mass
+from flight.code import DiveCode, DiveError
+from training.synth import aim, water
 from training.synth.board import Board, Shape, contact, ringing, take_off
-from training.synth.code import DiveCode, DiveError
 from training.synth.flight import GRAVITY_M_S2, Attempt, Flight, spaced
 from training.synth.plan import HEIGHTS_M, Plan, random_plan
 from training.synth.shape import Throw

@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from training.synth import mass, shape
+from flight import mass
+from training.synth import shape
 from training.synth.board import Shape, TakeOff
 from training.synth.plan import Plan
 from training.synth.poses import ANGLES, ARM, COLUMN

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from training.synth.code import MOST_HALF_TWISTS, DiveCode, DiveError
+from flight.code import MOST_HALF_TWISTS, DiveCode, DiveError
 
 HEIGHTS_M: Final = (1.0, 3.0, 5.0, 7.5, 10.0)
 SPRINGBOARDS_M: Final = (1.0, 3.0)

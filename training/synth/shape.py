@@ -16,8 +16,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from flight.code import DiveCode
 from training.synth.board import fading
-from training.synth.code import DiveCode
 from training.synth.plan import Plan
 from training.synth.poses import ANGLES, ARM, COLUMN, KEY_POSES, vector
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from training.synth import mass
+from flight import mass
 from training.synth.flight import GRAVITY_M_S2
 from training.synth.retarget import about
 

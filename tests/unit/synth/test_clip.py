@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from training.synth import clip, dive, mass
+from flight import mass
+from training.synth import clip, dive
 from training.synth.cli import app
 from training.synth.plan import Plan
 

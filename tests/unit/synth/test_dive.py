@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from training.synth import dive, mass, report
-from training.synth.code import DiveCode, DiveError
+from flight import mass
+from flight.code import DiveCode, DiveError
+from training.synth import dive, report
 from training.synth.plan import HEIGHTS_M, Plan
 from training.synth.poses import KEY_POSES, joints_of
 

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from training.synth import dive, mass, report, shape
+from flight import mass
+from training.synth import dive, report, shape
 from training.synth.plan import Plan
 from training.synth.poses import joints_of
 
