@@ -5,44 +5,54 @@ Pixels have their centre at whole numbers. Camera axes are x right, y down, z fo
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from calibration.distortion import COEFFICIENTS, Model, bends, distorted, turning_angle, undistorted
+from calibration.errors import CameraError
+
+__all__ = ["Camera", "CameraError", "Model"]
+
 Floats = NDArray[np.float64]
-_NEWTON_STEPS: Final = 25
-_ENOUGH: Final = 1e-12
-
-
-class CameraError(ValueError):
-    """Numbers that are no camera. One line: what, and what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Pinhole with Human3.6M's distortion.
+    """Pinhole or fisheye with distortion.
 
     `width`, `height` in pixels; `focal_px` along u, `pixel_aspect` times that along v; `centre_px` u, v of
-    the optical axis; `distortion` k1, k2, k3, p1, p2: with (a, b) = (X/Z, Y/Z) and r2 = a^2 + b^2, (a', b') =
-    (a, b) (1 + k1 r2 + k2 r2^2 + k3 r2^3 + p1 a + p2 b) + (p1, p2) r2. As in Human3.6M's cameras (a, b) is
-    clamped to -1..1 where it enters the factors, so they stay bounded far outside. Raises CameraError when
-    the numbers are no camera, or the distortion folds the picture over itself.
+    the optical axis. `model` says what `distortion` means, with (a, b) = (X/Z, Y/Z) and r2 = a^2 + b^2:
+
+    - `h36m`: k1, k2, k3, p1, p2; (a', b') = (a, b) (1 + k1 r2 + k2 r2^2 + k3 r2^3 + p1 a + p2 b) + (p1, p2) r2. As in
+      Human3.6M's cameras (a, b) is clamped to -1..1 where it enters the factors, so they stay bounded far outside.
+    - `opencv`: up to k1, k2, p1, p2, k3; (a', b') = (a, b) (1 + k1 r2 + k2 r2^2 + k3 r2^3)
+      + (2 p1 a b + p2 (r2 + 2 a^2), p1 (r2 + 2 b^2) + 2 p2 a b).
+    - `fisheye`: up to k1, k2, k3, k4; with the angle t from the optical axis, (a', b') is (a, b) scaled to the length
+      t (1 + k1 t^2 + k2 t^4 + k3 t^6 + k4 t^8).
+
+    Raises CameraError when the numbers are no camera, or the distortion folds the picture over itself.
     """
 
     width: int
     height: int
     focal_px: float
     centre_px: tuple[float, float]
-    distortion: tuple[float, float, float, float, float] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    distortion: tuple[float, ...] = ()
     pixel_aspect: float = 1.0
+    model: Model = "h36m"
 
     def __post_init__(self) -> None:
+        if self.model not in COEFFICIENTS:
+            raise CameraError(f"expected a distortion model of {', '.join(COEFFICIENTS)}; got {self.model!r}")
+        count, given = len(COEFFICIENTS[self.model]), len(self.distortion)
         numbers = (self.focal_px, self.pixel_aspect, *self.centre_px, *self.distortion)
-        if len(self.centre_px) != 2 or len(self.distortion) != 5 or not all(map(math.isfinite, numbers)):
-            raise CameraError(f"expected a centre of 2 and a distortion of 5 finite numbers; got {self}")
+        fits = given in (0, count) if self.model == "h36m" else given <= count
+        if len(self.centre_px) != 2 or not fits or not all(map(math.isfinite, numbers)):
+            raise CameraError(f"expected a centre of 2 and a distortion of {count} finite numbers; got {self}")
         if self.width < 1 or self.height < 1 or self.focal_px <= 0 or self.pixel_aspect <= 0:
             raise CameraError(f"expected width, height, focal length and aspect above 0; got {self}")
+        object.__setattr__(self, "distortion", tuple(self.distortion) + (0.0,) * (count - given))
         if any(self.distortion):
             self._refuse_folds()
 
@@ -64,13 +74,13 @@ class Camera:
         """Pixels (..., 2) of points (..., 3) in camera axes; NaN for what is not in front of the camera."""
         points = np.asarray(points_cam_m, dtype=np.float64)
         depth = np.where(points[..., 2:] > 0, points[..., 2:], np.nan)
-        return self._pixels(_distorted(points[..., :2] / depth, self.distortion))
+        return self._pixels(distorted(points[..., :2] / depth, self.model, self.distortion))
 
     def normalised(self, points_img_px: ArrayLike) -> Floats:
         """Undistorted points (..., 2) on the plane Z = 1 of pixels (..., 2); NaN where no ray ends there."""
         points = np.asarray(points_img_px, dtype=np.float64) - self.centre_px
         bent = points / (self.focal_px, self.focal_px * self.pixel_aspect)
-        return _undistorted(bent, self.distortion) if any(self.distortion) else bent
+        return undistorted(bent, self.model, self.distortion) if bends(self.model, self.distortion) else bent
 
     def unproject(self, points_img_px: ArrayLike, depth_m: ArrayLike = 1.0) -> Floats:
         """Points (..., 3) in camera axes at depth Z `depth_m` (...,) that project to the pixels (..., 2)."""
@@ -84,62 +94,12 @@ class Camera:
     def _refuse_folds(self) -> None:
         u, v = np.meshgrid(np.linspace(-0.5, self.width - 0.5, 9), np.linspace(-0.5, self.height - 0.5, 9))
         border = np.stack([u, v], axis=-1)
-        if not np.allclose(self._pixels(_distorted(self.normalised(border), self.distortion)), border, atol=1e-6):
+        flat = self.normalised(border)
+        back = self._pixels(distorted(flat, self.model, self.distortion))
+        if self.model == "fisheye" and turning_angle(self.distortion) == math.pi / 2:
+            back = np.where(np.isnan(flat), border, back)  # beyond a quarter turn is no fold, but the end of the circle
+        if not np.allclose(back, border, atol=1e-6):
             raise CameraError(
                 f"distortion {self.distortion} folds the picture; expected one that can be undone "
                 f"everywhere on {self.width} x {self.height} pixels"
             )
-
-
-def _distorted(flat: Floats, distortion: tuple[float, ...]) -> Floats:
-    if not any(distortion):
-        return flat
-    k1, k2, k3, p1, p2 = distortion
-    a, b = np.clip(flat[..., 0], -1.0, 1.0), np.clip(flat[..., 1], -1.0, 1.0)
-    r2 = a * a + b * b
-    factor = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)) + p1 * a + p2 * b
-    return np.asarray(flat * factor[..., None] + r2[..., None] * np.array([p1, p2]))
-
-
-def _undistorted(bent: Floats, distortion: tuple[float, ...]) -> Floats:
-    """Newton's method on `_distorted`, all points at once; NaN where it does not arrive."""
-    flat = bent.copy()
-    with np.errstate(all="ignore"):
-        for _ in range(_NEWTON_STEPS):
-            error = _distorted(flat, distortion) - bent
-            if np.all(np.abs(error) < _ENOUGH):
-                return flat
-            flat = flat - _solved(_slope(flat, distortion), error)
-        missed = ~(np.abs(_distorted(flat, distortion) - bent).max(axis=-1) < 1e-9)
-    flat[missed] = np.nan
-    return flat
-
-
-def _slope(flat: Floats, distortion: tuple[float, ...]) -> Any:
-    """Partial derivatives of `_distorted`: d a'/d a, d a'/d b, d b'/d a, d b'/d b."""
-    k1, k2, k3, p1, p2 = distortion
-    x, y = flat[..., 0], flat[..., 1]
-    a, b = np.clip(x, -1.0, 1.0), np.clip(y, -1.0, 1.0)
-    free_a, free_b = a == x, b == y
-    r2 = a * a + b * b
-    factor = 1 + r2 * (k1 + r2 * (k2 + r2 * k3)) + p1 * a + p2 * b
-    radial = k1 + r2 * (2 * k2 + r2 * 3 * k3)
-    by_a, by_b = (2 * a * radial + p1) * free_a, (2 * b * radial + p2) * free_b
-    return (
-        factor + x * by_a + 2 * p1 * a * free_a,
-        x * by_b + 2 * p1 * b * free_b,
-        y * by_a + 2 * p2 * a * free_a,
-        factor + y * by_b + 2 * p2 * b * free_b,
-    )
-
-
-def _solved(slope: Any, error: Floats) -> Floats:
-    aa, ab, ba, bb = slope
-    determinant = aa * bb - ab * ba
-    return np.stack(
-        [
-            (bb * error[..., 0] - ab * error[..., 1]) / determinant,
-            (aa * error[..., 1] - ba * error[..., 0]) / determinant,
-        ],
-        axis=-1,
-    )

@@ -11,8 +11,10 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from calibration.errors import CalibrationError
 from engines.errors import EngineError
 from pipeline import config as settings
+from pipeline.calibrate.cli import calibrate
 from pipeline.errors import PosecastError
 
 app: Final = typer.Typer(
@@ -27,6 +29,7 @@ errors: Final = Console(stderr=True, highlight=False)
 
 engines: Final = typer.Typer(help="Build, check, list and remove the engines of this machine.", no_args_is_help=True)
 app.add_typer(engines, name="engines")
+app.add_typer(calibrate, name="calibrate")
 
 ConfigOption = Annotated[
     str, typer.Option("--config", "-c", help="A TOML file, or a shipped one: live, broadcast, replay.")
@@ -195,7 +198,7 @@ def main() -> int:
         _register(verb)
     try:
         code = app(standalone_mode=False)
-    except (PosecastError, EngineError) as error:
+    except (PosecastError, EngineError, CalibrationError) as error:
         errors.print(f"posecast: {error}", style="red", soft_wrap=True, markup=False)
         return getattr(error, "exit_code", 2)
     except typer.Abort:

@@ -94,9 +94,12 @@ class Batch(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Camera(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The picture's geometry where nothing was calibrated."""
+    """The picture's geometry."""
 
+    file: str = ""
+    """The camera's file, from posecast calibrate; empty: nothing was calibrated."""
     vertical_fov_deg: Annotated[float, msgspec.Meta(gt=1, lt=150)] = 25.0
+    """What is assumed where nothing was calibrated."""
 
 
 class Engines(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
