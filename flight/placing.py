@@ -1,0 +1,347 @@
+"""Where the athlete is: the body's size in the picture says it roughly, the fall says it well.
+
+A relative pose and its joints in the picture give the pelvis (`calibration.root`), but only as far away as the decoder
+believes a body to be large. A fall knows its distance from the bend of its path, to about a percent. So while a body
+flies, the two are fused by inverse variance, and what the fall says of the body's size is kept for when it stands.
+Live, the fall grows with every frame; when it is over it is fitted once more, whole.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.root import Root, root_from_joints
+from engines.skeleton import PELVIS
+from flight import mass
+from flight.bones import Bones
+from flight.fall import Fall, fitted_fall
+from flight.history import History, Rows, Sighting
+from flight.phases import departure, falling
+from flight.standpoint import Standpoint
+
+Floats = NDArray[np.float64]
+Phase = Literal["idle", "board", "flight", "entry", "water"]
+
+SIZE_SD: Final = 0.07
+"""By how much bodies differ in size from what the decoder has learned: adults' statures by 5 %, the rest is its own."""
+LOOK_BACK_S: Final = 1.6
+"""Live, a take-off is sought among the frames of so long."""
+WHOLE_S: Final = 3.2
+ENTRY_S: Final = 0.3
+"""From the first touch of the water until it has the whole body: at 9 m/s and 2.4 m of body."""
+_NEAR_S: Final = 0.3
+_FLAT_FLOOR: Final = 0.004
+"""Least deviation of the centre's direction, in heights of a body in the picture: the segments' masses are averages."""
+_LOST_SIGMAS: Final = 5.0
+_LOST_FRAMES: Final = 3
+_SCALES_UNSURE: Final = (0.88, 1.0, 1.13)
+_MASSES: Final = mass.points(0.5)
+_CENTRE: Final = _MASSES.masses @ _MASSES.from_joints
+"""(17,) weights of the joints whose sum is the centre of gravity, midway between man and woman."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flown:
+    """One fall of the athlete: from `take_off_s` to `entry_s` (infinity while it lasts), and how surely it is one."""
+
+    take_off_s: float
+    entry_s: float
+    fall: Fall
+    gain: float
+
+    def covers(self, t_s: float) -> bool:
+        """Whether the body falls at this time."""
+        return self.take_off_s <= t_s <= self.entry_s
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A pose in space. `joints_world_m` (17, 3) with the athlete's own size and constant bones; `root_cam_m` (3,);
+    `root_covariance_m2` (3, 3) of the pelvis in world axes."""
+
+    joints_world_m: Floats
+    root_cam_m: Floats
+    root_covariance_m2: Floats
+
+
+class Placing:
+    """Places the poses of one athlete before one resting camera.
+
+    `observe` every frame once, in order, as soon as it is known; `place` any frame's pose as often as it is revised.
+    """
+
+    def __init__(self, standpoint: Standpoint, flies: bool = True) -> None:
+        """`flies` false: an athlete who never leaves the ground, whom no fall helps to place."""
+        self._standpoint = standpoint
+        self._flies = flies
+        self._history = History()
+        self._bones = Bones()
+        self._size, self._size_sd = 1.0, SIZE_SD
+        self._now: Flown | None = None
+        self._frames = 0
+        self.flown: list[Flown] = []
+        """Falls that are over, oldest first."""
+
+    def observe(
+        self, seq: int, t_s: float, joints_root_m: Floats | None, joints_img_px: Floats, confidence: Floats
+    ) -> None:
+        """Take in a frame: relative pose (17, 3) in camera axes, joints (17, 2), confidences (17,). No pose: nobody."""
+        root = None
+        if joints_root_m is not None:
+            root = root_from_joints(joints_root_m, joints_img_px, confidence, self._standpoint.camera)
+        self._history.put(seq, t_s, None if root is None else _sighting(root, joints_root_m))
+        if joints_root_m is not None and root is not None:
+            self._bones.learn(joints_root_m)
+        if self._flies:
+            self._follow(t_s)
+
+    def place(self, t_s: float, joints_root_m: Floats, joints_img_px: Floats, confidence: Floats) -> Placed | None:
+        """The pose in space; None when neither the picture nor a fall says where."""
+        pose = self._size * self._bones.applied(joints_root_m - joints_root_m[PELVIS])
+        guesses = [self._by_size(t_s, joints_root_m, joints_img_px, confidence), self._by_fall(t_s, pose)]
+        known = [guess for guess in guesses if guess is not None]
+        if not known:
+            return None
+        root, covariance = _fused(known)
+        turn = self._standpoint.world_from_cam[:3, :3]
+        joints_world_m = self._standpoint.to_world(root + pose)
+        return Placed(joints_world_m, root, turn @ covariance @ turn.T)
+
+    def phase(self, t_s: float, seen: bool) -> tuple[Phase, float]:
+        """What the athlete does at a time, and how surely, 0 to 1. `seen`: whether somebody is there at all."""
+        flown = self._now if self._now is not None else self.flown[-1] if self.flown else None
+        before = [fall for fall in self.flown if fall.take_off_s <= t_s]
+        if self._now is not None and self._now.take_off_s <= t_s:
+            return "flight", _sureness(self._now.gain)
+        if before:
+            last = before[-1]
+            sure = _sureness(last.gain)
+            if last.covers(t_s):
+                return "flight", sure
+            return ("entry", sure) if t_s <= last.entry_s + ENTRY_S else ("water", sure)
+        if not seen:
+            return "idle", 1.0
+        return "board", 1.0 if flown is not None else 1.0 - _sureness(0.0)
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """How large the athlete is beside what the decoder believes, and the standard deviation of that."""
+        return self._size, self._size_sd
+
+    def fall_at(self, t_s: float) -> Flown | None:
+        """The fall that covers a time."""
+        for flown in (self._now, *reversed(self.flown)):
+            if flown is not None and flown.covers(t_s):
+                return flown
+        return None
+
+    def settle(self) -> Flown | None:
+        """The newest fall fitted once more from all that is known of it by now; None where there was none."""
+        if self._now is not None:
+            self._finish(self._history.newest_s)
+        if not self.flown:
+            return None
+        last = self.flown[-1]
+        rows = self._history.between(last.take_off_s - WHOLE_S / 2, last.entry_s + WHOLE_S / 2)
+        whole = self._whole(rows)
+        if whole is not None and whole.covers((last.take_off_s + last.entry_s) / 2):
+            self.flown[-1] = whole
+            self._learn_size(whole, rows)
+        return self.flown[-1]
+
+    # What follows a fall while it lasts.
+
+    def _follow(self, t_s: float) -> None:
+        self._frames += 1
+        if self._now is None:
+            if self._frames % 2 == 0:
+                self._now = self._beginning(t_s)
+            return
+        rows = self._history.between(self._now.take_off_s, t_s)
+        if self._left(self._now, rows):
+            self._finish(float(rows.t_s[-1 - _LOST_FRAMES]))
+            return
+        seen = rows.seen(self._now.take_off_s, t_s)
+        fall = fitted_fall(seen, self._standpoint.down_cam, begin=self._now.fall)
+        if fall is not None:
+            self._now = replace(self._now, fall=fall, gain=self._now.gain + 1.0)
+
+    def _beginning(self, t_s: float) -> Flown | None:
+        """The fall that the newest frames belong to."""
+        rows = self._history.between(t_s - LOOK_BACK_S, t_s)
+        if self.flown:
+            rows = Rows(rows.table[rows.t_s > self.flown[-1].entry_s])
+        if len(rows.t_s) < 6:
+            return None
+        heights = self._heights(rows)
+        stretch = None if heights is None else falling(rows.t_s, *heights, scales=self._scales())
+        if stretch is None or stretch.last < len(rows.t_s) - _LOST_FRAMES:
+            return None
+        take_off_s = float(rows.t_s[stretch.first])
+        inner_s = take_off_s + 0.25 * (t_s - take_off_s)
+        fall = fitted_fall(rows.seen(inner_s, t_s), self._standpoint.down_cam)
+        if fall is None:
+            return None
+        return Flown(take_off_s, np.inf, fall, stretch.gain)
+
+    def _left(self, flown: Flown, rows: Rows) -> bool:
+        """Whether the last frames lie off the parabola, or nobody was seen in them."""
+        if len(rows.t_s) <= _LOST_FRAMES + 3:
+            return False
+        last = rows.table[-_LOST_FRAMES:]
+        place = flown.fall.at(last[:, 0])
+        spread = flown.fall.covariance_at(last[:, 0])
+        miss = np.linalg.norm(place[:, :2] / place[:, 2:] - last[:, 1:3], axis=1)
+        sd = np.sqrt(last[:, 3] ** 2 * max(flown.fall.chi2, 1.0) + spread[:, 1, 1] / place[:, 2] ** 2)
+        unseen = np.isnan(miss)
+        if unseen.all():
+            return bool(len(rows.t_s) > 12 and np.isnan(rows.table[-12:, 1]).all())
+        return bool((miss > _LOST_SIGMAS * sd).all())
+
+    def _finish(self, entry_s: float) -> None:
+        assert self._now is not None
+        over = replace(self._now, entry_s=entry_s)
+        self._now = None
+        rows = self._history.between(over.take_off_s - WHOLE_S / 2, self._history.newest_s)
+        whole = self._whole(rows)
+        if whole is None or not whole.covers((over.take_off_s + entry_s) / 2):
+            whole = over
+        self.flown.append(whole)
+        self._learn_size(whole, rows)
+
+    def _whole(self, rows: Rows) -> Flown | None:
+        """The surest fall among these frames, with its ends where the body comes onto the parabola and leaves it."""
+        heights = self._heights(rows)
+        stretch = None if heights is None else falling(rows.t_s, *heights, scales=self._scales())
+        if stretch is None:
+            return None
+        first_s, last_s = float(rows.t_s[stretch.first]), float(rows.t_s[stretch.last])
+        inner = 0.15 * (last_s - first_s)
+        fall = fitted_fall(rows.seen(first_s + inner, last_s - inner), self._standpoint.down_cam)
+        for _ in range(2):
+            if fall is None:
+                return None
+            above, sd = self._above(fall, rows)
+            off = departure(rows.t_s, above, sd, first_s, before=True)
+            entry = departure(rows.t_s, above, sd, last_s, before=False)
+            if off is None or entry is None or entry.t_s - off.t_s < 0.2:
+                return None
+            first_s, last_s = off.t_s, entry.t_s
+            again = fitted_fall(rows.seen(first_s, last_s), self._standpoint.down_cam, begin=fall)
+            fall = fall if again is None else again
+        return None if fall is None else Flown(first_s, last_s, fall, stretch.gain)
+
+    def _heights(self, rows: Rows) -> tuple[Floats, Floats] | None:
+        """Heights above the camera (N,) and their deviations: the ray's rise over the level distance, which changes
+        evenly with time and so is told from all frames together."""
+        known = np.isfinite(rows.depth_m)
+        if np.count_nonzero(known) < 6:
+            return None
+        up = -self._standpoint.down_cam
+        ray = np.column_stack([rows.flat, np.ones(len(rows.t_s))])
+        rise = ray @ up
+        level = np.linalg.norm(ray - rise[:, None] * up, axis=1)
+        away = self._size * rows.depth_m * level
+        line = _steady_line(rows.t_s[known], away[known], rows.depth_sd[known] * away[known])
+        distance = np.maximum(np.polyval(line, rows.t_s), 0.5)
+        return distance * rise / level, distance * rows.flat_sd / level
+
+    def _above(self, fall: Fall, rows: Rows) -> tuple[Floats, Floats]:
+        """How far (N,) the centre lies above the fall at the fall's distance, and the deviations."""
+        up = -self._standpoint.down_cam
+        place = fall.at(rows.t_s)
+        ray = np.column_stack([rows.flat, np.ones(len(rows.t_s))])
+        sd = place[:, 2] * rows.flat_sd * np.sqrt(max(fall.chi2, 1.0))
+        return (ray * place[:, 2:] - place) @ up, sd
+
+    def _scales(self) -> tuple[float, ...]:
+        return (1.0,) if self._size_sd < 0.03 else _SCALES_UNSURE
+
+    def _learn_size(self, flown: Flown, rows: Rows) -> None:
+        """The athlete's size by how far away the fall was and how far the body's size in the picture said."""
+        inside = (rows.t_s >= flown.take_off_s) & (rows.t_s <= flown.entry_s) & np.isfinite(rows.depth_m)
+        if np.count_nonzero(inside) < 5:
+            return
+        ratio = flown.fall.at(rows.t_s[inside])[:, 2] / rows.depth_m[inside]
+        noise = 1.25 * float(np.std(ratio)) / np.sqrt(len(ratio) / 4)  # neighbouring frames err alike
+        sd = float(np.hypot(flown.fall.depth_sd * np.sqrt(max(flown.fall.chi2, 1.0)), noise))
+        weight, prior = 1 / sd**2, 1 / SIZE_SD**2
+        self._size = float((weight * np.median(ratio) + prior) / (weight + prior))
+        self._size_sd = float((weight + prior) ** -0.5)
+
+    # What places one pose.
+
+    def _by_size(
+        self, t_s: float, joints_root_m: Floats, joints_img_px: Floats, confidence: Floats
+    ) -> tuple[Floats, Floats] | None:
+        """Root (3,) and covariance from the joints in the picture, its depth shared with the frames about it."""
+        root = root_from_joints(joints_root_m, joints_img_px, confidence, self._standpoint.camera)
+        if root is None:
+            return None
+        ray = root.root_cam_m / root.root_cam_m[2]
+        depth, sd = self._depth_near(t_s, root)
+        across = root.covariance_m2.copy()
+        across[2] = across[:, 2] = 0.0
+        spread = depth * np.hypot(sd, self._size_sd / self._size)
+        return depth * ray, self._size**2 * across + np.outer(ray, ray) * spread**2
+
+    def _depth_near(self, t_s: float, root: Root) -> tuple[float, float]:
+        """Depth of the pelvis and its relative deviation: what this frame says, steadied by those about it."""
+        rows = self._history.between(t_s - _NEAR_S, t_s + _NEAR_S)
+        known = np.isfinite(rows.depth_m)
+        own_sd = float(np.sqrt(root.covariance_m2[2, 2])) / root.root_cam_m[2]
+        if np.count_nonzero(known) < 5:
+            return self._size * float(root.root_cam_m[2]), own_sd
+        sd = rows.depth_sd[known] * rows.depth_m[known]
+        line = _steady_line(rows.t_s[known] - t_s, rows.depth_m[known], sd)
+        relative = float(np.median(rows.depth_sd[known])) / np.sqrt(np.count_nonzero(known) / 4)
+        return self._size * float(line[-1]), relative
+
+    def _by_fall(self, t_s: float, pose_m: Floats) -> tuple[Floats, Floats] | None:
+        """Root (3,) and covariance from the fall that covers this time: the centre of gravity less the pose's own."""
+        flown = self.fall_at(t_s)
+        if flown is None:
+            return None
+        at = np.array([t_s])
+        centre = _CENTRE @ pose_m
+        covariance = flown.fall.covariance_at(at)[0] * max(flown.fall.chi2, 1.0)
+        return flown.fall.at(at)[0] - centre, covariance + np.eye(3) * (0.03**2 + (0.1 * centre) ** 2)
+
+
+def _sighting(root: Root, joints_root_m: Floats | None) -> Sighting:
+    assert joints_root_m is not None
+    pose = joints_root_m - joints_root_m[PELVIS]
+    centre = root.root_cam_m + _CENTRE @ pose
+    depth = float(centre[2])
+    body = float(np.linalg.norm(np.ptp(pose, axis=0))) / depth
+    across = float(np.sqrt(root.covariance_m2[:2, :2].trace() / 2)) / depth
+    depth_sd = float(np.sqrt(root.covariance_m2[2, 2])) / float(root.root_cam_m[2])
+    return Sighting(
+        (float(centre[0]) / depth, float(centre[1]) / depth), max(across, _FLAT_FLOOR * body), depth, depth_sd
+    )
+
+
+def _steady_line(t: Floats, values: Floats, sd: Floats) -> Floats:
+    """Slope and value at 0 of the line through values (N,), those far from it counting less."""
+    weight = 1 / np.maximum(sd, 1e-6)
+    line = np.polyfit(t, values, 1, w=weight)
+    for _ in range(2):
+        miss = np.abs(values - np.polyval(line, t)) * weight
+        limit = 1.5 * max(float(np.median(miss)) * 1.4826, 1e-9)
+        line = np.polyfit(t, values, 1, w=weight * np.sqrt(np.minimum(1.0, limit / np.maximum(miss, 1e-12))))
+    return np.asarray(line)
+
+
+def _fused(guesses: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """Several guesses of a point with covariances as one, by inverse variance."""
+    information = [np.linalg.inv(covariance + 1e-8 * np.eye(3)) for _, covariance in guesses]
+    covariance = np.linalg.inv(sum(information[1:], information[0]))
+    pulls = [weight @ point for weight, (point, _) in zip(information, guesses, strict=True)]
+    return np.asarray(covariance @ sum(pulls[1:], pulls[0])), covariance
+
+
+def _sureness(gain: float) -> float:
+    """Of a stretch's gain, 0 to 1: a half where it is just enough to be taken for a fall."""
+    return float(1 / (1 + np.exp(1 - gain / 25.0)))
