@@ -7,6 +7,7 @@ inverse takes the pose back to the real camera. Rotations are named target_from_
 """
 
 import math
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from calibration.camera import Camera
 
 Floats = NDArray[np.float64]
+
+_STEP: Final = 1e-4
+"""Of the slope of a projection, in focal lengths: a tenth of a pixel."""
+_CROSS: Final = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
 
 
 def virtual_from_cam(ray_cam: ArrayLike) -> Floats:
@@ -36,28 +41,48 @@ def virtual_from_cam_at(camera: Camera, centre_img_px: tuple[float, float]) -> F
     return virtual_from_cam(camera.unproject(centre_img_px))
 
 
+def img_from_virtual(camera: Camera, virtual_from_cam: Floats) -> Floats:
+    """Homography (3, 3) from the plane Z = 1 of a virtual camera to pixels of `img`.
+
+    K R^T, exact for a camera without distortion. Distortion is taken as linear around the pixel looked at: right there
+    and in its first derivatives. What a crop cut by it shows at one of its pixels is still exactly what lies at the
+    mapped pixel of `img`; only the crop as a whole is a little bent against a true virtual camera's.
+    """
+    forward = virtual_from_cam[2]
+    homography = _img_from_flat(camera, forward[:2] / forward[2]) @ virtual_from_cam.T
+    return np.asarray(homography / homography[2, 2])
+
+
+def _img_from_flat(camera: Camera, flat: Floats) -> Floats:
+    """Affine map (3, 3) of normalised points to pixels that touches the camera's own at `flat` (2,)."""
+    around = np.ones((5, 3))
+    around[:, :2] = flat + _STEP * _CROSS
+    at = camera.project(around)
+    matrix = np.eye(3)
+    matrix[:2, :2] = (at[1:3] - at[3:5]).T / (2 * _STEP)
+    matrix[:2, 2] = at[0] - matrix[:2, :2] @ flat
+    return matrix
+
+
 def img_from_perspective_crop(
     camera: Camera,
-    centre_img_px: tuple[float, float],
+    virtual_from_cam: Floats,
     height_px: float,
     crop_px: tuple[int, int],
     angle_rad: float = 0.0,
 ) -> Floats:
-    """Homography (3, 3) from a crop of `crop_px` (height, width) of the virtual camera to pixels of `img`.
+    """Homography (3, 3) from a crop of `crop_px` (height, width) of a virtual camera to pixels of `img`.
 
-    The crop's centre is `centre_img_px`; it spans `height_px` pixels of the virtual camera, whose focal
-    length is the real one's; `angle_rad` turns the crop clockwise as seen. Inverse of A_crop K R K^-1, exact
-    for a camera without distortion.
+    The crop's centre is what the virtual camera looks at; it spans `height_px` pixels of it, which are square and of
+    the real one's focal length along v; `angle_rad` turns the crop clockwise as seen. Inverse of A_crop K R K^-1,
+    exact for a camera without distortion; see `img_from_virtual`.
     """
     rows, columns = crop_px
-    scale = height_px / rows
+    scale = height_px / (rows * camera.focal_px * camera.pixel_aspect)
     cos, sin = scale * math.cos(angle_rad), scale * math.sin(angle_rad)
     x, y = (columns - 1) / 2, (rows - 1) / 2
-    offset = np.array([[cos, -sin, -cos * x + sin * y], [sin, cos, -sin * x - cos * y], [0.0, 0.0, 1.0]])
-    matrix = camera.intrinsics
-    virtual = matrix.copy()
-    virtual[:2, 2] = 0.0
-    homography = matrix @ virtual_from_cam_at(camera, centre_img_px).T @ np.linalg.inv(virtual) @ offset
+    virtual_from_crop = np.array([[cos, -sin, -cos * x + sin * y], [sin, cos, -sin * x - cos * y], [0.0, 0.0, 1.0]])
+    homography = img_from_virtual(camera, virtual_from_cam) @ virtual_from_crop
     return np.asarray(homography / homography[2, 2])
 
 

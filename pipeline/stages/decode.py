@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from calibration.camera import Camera
-from engines.codecs import Crop, box_token, normalised_keypoints
 from engines.contracts import (
     DIFFUSION_DECODER,
     MLP_DECODER,
@@ -18,6 +16,7 @@ from engines.contracts import (
 )
 from engines.session import Session
 from engines.skeleton import J
+from engines.view import View, Views
 from pipeline.messages import Hypotheses, Observation, subject_of
 from pipeline.stage import Host
 
@@ -27,7 +26,8 @@ Array = npt.NDArray[np.float32]
 class Decode:
     """Runs the decoder, after the keypoint encoder where the embedding is to come from the keypoints.
 
-    The observations of all streams go through the networks together.
+    Networks are told each crop's view (`engines.view`), and its poses are turned back into the camera's axes. The
+    observations of all streams go through the networks together.
     """
 
     def __init__(
@@ -35,13 +35,13 @@ class Decode:
         decoder: Session,
         keypoint_encoder: Session | None,
         hypotheses: int,
-        vertical_fov_deg: float,
+        views: Views,
         batch: int = 1,
     ) -> None:
         self._decoder = decoder
         self._keypoint_encoder = keypoint_encoder
         self._hypotheses = hypotheses
-        self._fov_deg = vertical_fov_deg
+        self._views = views
         self.batch = batch
         self.note = decoder.device
 
@@ -66,10 +66,9 @@ class Decode:
         """Hypotheses (H, 17, 3) of each."""
         if not observations:
             return
-        crops = [_crop(observation) for observation in observations]
-        cameras = [Camera.guessed(seen.width, seen.height, self._fov_deg) for seen in observations]
-        box = np.stack([box_token(crop, camera) for crop, camera in zip(crops, cameras, strict=True)])
-        embedding, modality = self._embedding(observations, crops, box)
+        views = [self._view(observation) for observation in observations]
+        box = np.stack([view.box for view in views])
+        embedding, modality = self._embedding(observations, views, box)
         inputs: dict[str, npt.NDArray[Any]] = {
             "embedding": embedding,
             "modality": np.full(len(observations), modality, np.int64),
@@ -78,14 +77,17 @@ class Decode:
         if self._decoder.contract is DIFFUSION_DECODER:
             inputs["noise"] = np.stack([self._noise(seen.stream, seen.subject) for seen in observations])
         joints = self._decoder.run(inputs)["joints"]
-        yield from joints.reshape(len(observations), -1, J, 3)
+        for view, poses in zip(views, joints.reshape(len(observations), -1, J, 3), strict=True):
+            yield view.cam_from_view(poses)
 
-    def _embedding(self, observations: list[Observation], crops: list[Crop], box: Array) -> tuple[Array, int]:
+    def _view(self, observation: Observation) -> View:
+        assert observation.crop_img_px is not None
+        return self._views.of_crop(observation.crop_img_px, observation.width, observation.height)
+
+    def _embedding(self, observations: list[Observation], views: list[View], box: Array) -> tuple[Array, int]:
         if self._keypoint_encoder is None:
             return np.stack([np.frombuffer(seen.embedding or b"", "<f4") for seen in observations]), MODALITY_IMAGE
-        keypoints = [
-            normalised_keypoints(seen.joints_img_px, crop) for seen, crop in zip(observations, crops, strict=True)
-        ]
+        keypoints = [view.keypoints(seen.joints_img_px) for view, seen in zip(views, observations, strict=True)]
         inputs = {
             "keypoints": np.stack(keypoints),
             "confidence": np.array([seen.joints_conf for seen in observations], np.float32),
@@ -99,12 +101,6 @@ class Decode:
         return generator.standard_normal((self._hypotheses, J * 3)).astype(np.float32)
 
 
-def _crop(observation: Observation) -> Crop:
-    assert observation.crop_img_px is not None
-    u, v, height_px = observation.crop_img_px
-    return Crop((u, v), height_px)
-
-
 def build(host: Host) -> Decode:
     """The stage on this host."""
     settings = host.config.decode
@@ -112,4 +108,5 @@ def build(host: Host) -> Decode:
     keypoint_encoder = host.session(POSE2D_ENCODER) if settings.source == "keypoints" else None
     decoder = host.session(contract, hypotheses=settings.hypotheses)
     batch = host.batch(decoder) if keypoint_encoder is None else host.batch(decoder, keypoint_encoder)
-    return Decode(decoder, keypoint_encoder, settings.hypotheses, host.config.camera.vertical_fov_deg, batch)
+    views = Views(None, host.config.camera.vertical_fov_deg)
+    return Decode(decoder, keypoint_encoder, settings.hypotheses, views, batch)

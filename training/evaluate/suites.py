@@ -28,6 +28,7 @@ SUITES: Final = {
     "occlusion": Suite("occlusion", "Missing joints and limbs"),
     "lookahead": Suite("lookahead", "Look-ahead"),
     "embedding": Suite("embedding", "Common embedding"),
+    "perspective": Suite("perspective", "Off the optical axis"),
     "track": Suite("track", "Tracker on search windows"),
     "learning": Suite("learning", "Learning curves", in_all=False),
     "ablation": Suite("ablation", "Ablations", in_all=False),

@@ -54,15 +54,33 @@ def test_the_crop_is_the_virtual_cameras_picture(centre, height, angle, seed):
     offset = CAMERA.focal_px * virtual[:, :2] / virtual[:, 2:] * scale
     cos, sin = math.cos(angle), math.sin(angle)
     crop = offset @ np.array([[cos, -sin], [sin, cos]]) + [95.5, 127.5]
-    matrix = rotation.img_from_perspective_crop(CAMERA, centre, height, (256, 192), angle)
+    matrix = rotation.img_from_perspective_crop(CAMERA, turn, height, (256, 192), angle)
     mapped = cv2.perspectiveTransform(crop[None], matrix)[0]
     np.testing.assert_allclose(mapped, CAMERA.project(points), atol=1e-5)
     np.testing.assert_allclose(cv2.perspectiveTransform(mapped[None], np.linalg.inv(matrix))[0], crop, atol=1e-5)
 
 
 def test_on_the_axis_it_is_the_plain_crop():
-    matrix = rotation.img_from_perspective_crop(CAMERA, CAMERA.centre_px, 512.0, (256, 192))
+    matrix = rotation.img_from_perspective_crop(CAMERA, np.eye(3), 512.0, (256, 192))
     np.testing.assert_allclose(matrix, [[2, 0, 959.5 - 191], [0, 2, 539.5 - 255], [0, 0, 1]], atol=1e-9)
+
+
+BENT = [
+    Camera(1920, 1080, 1100.0, (955.0, 548.0), (-0.2, 0.05, 0.0005, -0.0004, 0.0), model="opencv"),
+    Camera(1920, 1080, 900.0, (955.0, 548.0), (-0.02, 0.004, 0.0, 0.0), pixel_aspect=1.05, model="fisheye"),
+]
+
+
+@pytest.mark.parametrize("camera", [CAMERA, *BENT], ids=["pinhole", "opencv", "fisheye"])
+@given(centre=pixels)
+def test_the_homography_touches_the_true_map_where_the_virtual_camera_looks(camera, centre):
+    """A hundredth of a focal length aside, distortion is off by its curvature alone; without it, by nothing."""
+    turn = rotation.virtual_from_cam_at(camera, centre)
+    aside = np.array([[0, 0, 1], [0.01, 0, 1], [0, 0.01, 1], [-0.01, 0, 1], [0, -0.01, 1]])
+    true = camera.project(rotation.cam_from_virtual_pose(aside, turn))
+    mapped = cv2.perspectiveTransform(aside[None, :, :2], rotation.img_from_virtual(camera, turn))[0]
+    np.testing.assert_allclose(mapped[0], centre, atol=1e-6)
+    np.testing.assert_allclose(mapped, true, atol=1e-6 if camera is CAMERA else 0.5)
 
 
 def test_a_person_facing_the_camera_off_axis_is_turned_back():
