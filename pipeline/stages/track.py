@@ -13,10 +13,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from engines.codecs import Crop, crop_of_box, img_from_crop, window_of_box
+from engines.codecs import window_of_box
 from engines.contracts import CROP_H, CROP_W, STN
 from engines.kalman import BoxFilter
 from engines.session import Session
+from engines.view import View, Views
 from pipeline.config import TrackSettings
 from pipeline.detector import Detector
 from pipeline.messages import Box, Frame, Matrix3, Track, TrackState, moment_of
@@ -39,10 +40,11 @@ class Tracker:
     batch = 1
 
     def __init__(
-        self, settings: TrackSettings, session: Session, open_ring: Callable[[], Ring], ring: Ring | None
+        self, settings: TrackSettings, session: Session, open_ring: Callable[[], Ring], ring: Ring | None, views: Views
     ) -> None:
         """`ring` if it exists already, which it does for a stage that was restarted; else opened when needed."""
         self._settings = settings
+        self._views = views
         self._detector = Detector(session)
         self._around = self._unknown()
         self._open_ring = open_ring
@@ -119,8 +121,8 @@ class Tracker:
         state = self._state if self._subject == self._told_subject else "acquired"
         self._told_subject = self._subject
         box = self._filter.box_img_px
-        crop = crop_of_box(box, self._settings.crop_factor)
-        return _track_of(frame, self._subject, state, self._presence, box, crop, picture)
+        view = self._views.of_box(box, self._settings.crop_factor, frame.width, frame.height)
+        return _track_of(frame, self._subject, state, self._presence, box, view, picture)
 
     def _follow(self, frame: Frame, picture: Picture) -> bool:
         """Look around the prediction and believe what the gate lets through; False if there is nobody to follow."""
@@ -184,10 +186,10 @@ def _track_of(
     state: TrackState,
     presence: float,
     box: Box | None = None,
-    crop: Crop | None = None,
+    view: View | None = None,
     picture: Picture | None = None,
 ) -> Track:
-    matrix = None if crop is None else img_from_crop(crop)
+    matrix = None if view is None else view.img_from_crop
     return Track(
         **moment_of(frame),
         width=frame.width,
@@ -197,7 +199,7 @@ def _track_of(
         state=state,
         presence=presence,
         box_img_px=box,
-        crop_img_px=None if crop is None else (*crop.centre_img_px, crop.height_px),
+        crop_img_px=None if view is None else (*view.crop.centre_img_px, view.crop.height_px),
         img_from_crop=None if matrix is None else _nine(matrix),
         crop=None if picture is None or matrix is None else cut(picture, matrix, (CROP_W, CROP_H)).tobytes(),
     )
@@ -217,4 +219,5 @@ def _inside(one: Box, other: Box) -> bool:
 def build(host: Host) -> Tracker:
     """The stage on this host."""
     ring = host.ring() if host.ring_path.exists() else None
-    return Tracker(host.config.track, host.session(STN), host.ring, ring)
+    views = Views(None, host.config.camera.vertical_fov_deg)
+    return Tracker(host.config.track, host.session(STN), host.ring, ring, views)

@@ -5,6 +5,7 @@ import pytest
 
 from engines.codecs import theta_of_box, window_of_picture
 from engines.contracts import CROP_H, CROP_W, STN, STN_PX
+from engines.view import Views
 from pipeline import config
 from pipeline.messages import Frame, Track
 from pipeline.picture import Picture
@@ -59,7 +60,7 @@ class Stand:
         self.tracker = self.fresh(None)
 
     def fresh(self, ring: Ring | None) -> Tracker:
-        return Tracker(self.settings.track, Bright(), lambda: self.ring, ring)
+        return Tracker(self.settings.track, Bright(), lambda: self.ring, ring, Views(None, 25.0))
 
     def frame(self, centre: tuple[float, float] | None) -> Frame:
         self.seq += 1
