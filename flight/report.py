@@ -1,8 +1,9 @@
 """What is told of a dive: quantities with their uncertainty, and what not to trust. Also the wire's form of it.
 
 Angles in degrees, lengths in metres, times in seconds of the recording. World: z up; at a calibrated venue the origin
-is the middle of the board's front edge, x along the board over the water, y to its left. Without calibration the
-heights and distances are estimates from the body's own fall, and there is no board: what needs one is absent.
+is the middle of the board's front edge, x along the board over the water, y to its left. Without a known board it is
+where the feet left, x along the flight, and what needs the board is absent; without calibration all lengths are
+estimates from the body's own fall.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 REPORT_SCHEMA: Final = 1
+Phase = Literal["idle", "board", "flight", "entry", "water"]
+"""What an athlete is doing; idle: nobody is there, board: not in the air (yet)."""
 Position = Literal["straight", "pike", "tuck", "free"]
 POSITIONS: Final[tuple[Position, ...]] = ("straight", "pike", "tuck", "free")
 
@@ -138,6 +141,8 @@ class Curves:
     knee_deg: Floats
     momentum_m2_s: Floats
     """(T,) size of the angular momentum about the centre of gravity, per unit of mass."""
+    positions: tuple[Position | None, ...] = ()
+    """(T,) position of every frame, None before take-off and after entry; empty where it was not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +150,32 @@ class Dive:
     """A report with the curves behind it."""
 
     report: DiveReport
+    curves: Curves
+
+
+class JumpReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One flight of another sport: trampoline, gymnastics, athletics. Units as in DiveReport."""
+
+    schema: int = REPORT_SCHEMA
+    world: Literal["metric", "estimated"]
+    first_seq: int
+    last_seq: int
+    """Frames of take-off and landing."""
+    take_off_s: Estimate
+    landing_s: Estimate
+    flight_time_s: Estimate
+    height_m: Estimate
+    """Of the centre of gravity above the take-off, g T^2 / 8: for a landing in the posture of the take-off."""
+    somersaults_turned: Estimate
+    twists_turned: Estimate
+    contact_s: float | None = None
+    """Time on the ground or the bed since the landing before; None for the first flight."""
+    flags: tuple[Flag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A jump's report with the curves behind it."""
+
+    report: JumpReport
     curves: Curves
