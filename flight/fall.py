@@ -32,18 +32,20 @@ class Seen:
     """A point that falls, as a camera sees it: N moments.
 
     `t_s` (N,); `flat` (N, 2) directions a, b on the plane Z = 1 (`Camera.normalised`); `sd` (N,) standard deviation of
-    either, which is pixels over focal length.
+    either, which is pixels over focal length. `depth_m` is the depth at the mean of the times and its standard
+    deviation, where something else than the fall tells it too.
     """
 
     t_s: Floats
     flat: Floats
     sd: Floats
+    depth_m: tuple[float, float] | None = None
 
     @property
     def usable(self) -> "Seen":
         """Without moments at which nothing is known."""
         known = np.isfinite(self.flat).all(axis=1) & np.isfinite(self.sd) & (self.sd > 0)
-        return self if known.all() else Seen(self.t_s[known], self.flat[known], self.sd[known])
+        return self if known.all() else Seen(self.t_s[known], self.flat[known], self.sd[known], self.depth_m)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ def _normal_equations(
     across = _across(down)
     for k, (one, start) in enumerate(zip(seen, state, strict=True)):
         residual, by = _residuals(one, start, down, across)
-        sway, by_sway = _sway(start, down, across, sideways_m_s)
+        sway, by_sway = _expected(one, start, down, across, sideways_m_s)
         length = np.abs(residual)
         huber = np.minimum(1.0, _HUBER / np.maximum(length, 1e-12))
         cost += float(np.where(length < _HUBER, residual**2, _HUBER * (2 * length - _HUBER)).sum() + sway @ sway)
@@ -261,13 +263,20 @@ def _residuals(seen: Seen, start: Floats, down: Floats, across: Floats) -> tuple
     return residual.ravel(), slopes.reshape(-1, 8)
 
 
-def _sway(start: Floats, down: Floats, across: Floats, sideways_m_s: float) -> tuple[Floats, Floats]:
-    """The weak prior on horizontal speed: residuals (2,) and slopes (2, 8)."""
-    slopes = np.zeros((2, 8))
-    slopes[:, 5:] = across / sideways_m_s
-    along = float(start[3:] @ down)
-    slopes[:, :2] = -along / sideways_m_s * np.eye(2)
-    return across @ start[3:] / sideways_m_s, slopes
+def _expected(seen: Seen, start: Floats, down: Floats, across: Floats, sideways_m_s: float) -> tuple[Floats, Floats]:
+    """What is expected beforehand, of the horizontal speed and perhaps of the depth: residuals (K,), slopes (K, 8)."""
+    rows = 2 if seen.depth_m is None else 3
+    slopes, residual = np.zeros((rows, 8)), np.zeros(rows)
+    slopes[:2, 5:] = across / sideways_m_s
+    slopes[:2, :2] = -float(start[3:] @ down) / sideways_m_s * np.eye(2)
+    residual[:2] = across @ start[3:] / sideways_m_s
+    if seen.depth_m is not None:
+        (depth, sd), t = seen.depth_m, float(seen.t_s.mean() - seen.t_s[0])
+        drop = t * t / 2 * GRAVITY_M_S2
+        residual[2] = (start[2] + t * start[5] + drop * down[2] - depth) / sd
+        slopes[2, :2] = drop * across[:, 2] / sd
+        slopes[2, 4], slopes[2, 7] = 1 / sd, t / sd
+    return residual, slopes
 
 
 def _answer(seen: Sequence[Seen], state: Floats, down: Floats, normal: Floats, turn: bool) -> Vertical | None:

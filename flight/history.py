@@ -106,7 +106,6 @@ class Rows:
         """(N,) relative."""
         return self.table[:, 5]
 
-    def seen(self, first_s: float, last_s: float) -> Seen:
-        """What a fall between these times is fitted to."""
-        inside = (self.t_s >= first_s) & (self.t_s <= last_s)
-        return Seen(self.t_s[inside], self.flat[inside], self.flat_sd[inside]).usable
+    def seen(self, depth_m: tuple[float, float]) -> Seen:
+        """What a fall through these frames is fitted to; the depth by the size of the body, with its deviation."""
+        return Seen(self.t_s, self.flat, self.flat_sd, depth_m).usable

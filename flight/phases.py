@@ -24,11 +24,12 @@ LEAST_GAIN: Final = 25.0
 MOST_FRAMES: Final = 220
 """Frames that are compared at once: their pairs are a square."""
 _SCALES: Final = (0.85, 0.92, 1.0, 1.08, 1.17)
-_OUTSIDE_S: Final = 0.12
-"""So long after the departure the square of time describes it."""
-_INSIDE_S: Final = 0.25
-_SEARCHED_S: Final = np.arange(-0.1, 0.1001, 0.004)
-_MOVES: Final = 8
+_BEYOND_S: Final = 0.04
+_INSIDE_S: Final = 0.45
+"""Frames about the end of a stretch by which the departure is judged; some tenths after it the square of time describes
+it no more."""
+_SEARCHED_S: Final = np.arange(-0.08, 0.2401, 0.004)
+"""How far inside the end of a stretch the departure may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +62,31 @@ def falling(
 
 
 def _best(t: Floats, height: Floats, sd: Floats, least_s: float) -> tuple[int, int, float] | None:
-    """First, last and gain of the best stretch by running sums of the line's normal equations."""
+    """First, last and gain of the best stretch."""
     t = t - t[0]
     weight = 1 / sd**2
-    line = height + GRAVITY_M_S2 * t * t / 2
+    count = np.arange(len(t))[None, :] - np.arange(len(t))[:, None] + 1
+    long_enough = (t[None, :] - t[:, None] >= least_s) & (count >= 4)
+    error = _errors(t, height + GRAVITY_M_S2 * t * t / 2, weight)
+    # A short stretch of any slow motion is near a parabola too: falling has to explain it better than not falling.
+    surer = _errors(t, height, weight) - error
+    gain = np.where(long_enough & (surer > LEAST_GAIN), WORTH * count - error, -np.inf)
+    first, last = divmod(int(np.argmax(gain)), len(t))
+    best = float(gain[first, last])
+    return (first, last, best) if best > LEAST_GAIN else None
+
+
+def _errors(t: Floats, line: Floats, weight: Floats) -> Floats:
+    """Weighted squared errors [first, last] of the straight line through every stretch, from running sums; 0 where a
+    stretch is too short for a line."""
     products = np.stack([weight, weight * t, weight * t * t, weight * line, weight * t * line, weight * line * line])
     sums = np.concatenate([np.zeros((6, 1)), np.cumsum(products, axis=1)], axis=1)
-    w, wt, wtt, wz, wtz, wzz = sums[:, None, 1:] - sums[:, :-1, None]  # [first, last]
+    w, wt, wtt, wz, wtz, wzz = sums[:, None, 1:] - sums[:, :-1, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = wtt - wt * wt / w
         slope = wtz - wt * wz / w
         error = wzz - wz * wz / w - slope * slope / spread
-    count = np.arange(len(t))[None, :] - np.arange(len(t))[:, None] + 1
-    gain = np.where((t[None, :] - t[:, None] >= least_s) & (count >= 4), WORTH * count - np.maximum(error, 0), -np.inf)
-    first, last = divmod(int(np.nanargmax(gain)), len(t))
-    best = float(gain[first, last])
-    return (first, last, best) if best > LEAST_GAIN else None
+    return np.asarray(np.maximum(np.nan_to_num(error, nan=0.0, posinf=0.0, neginf=0.0), 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,36 +97,37 @@ class Moment:
     sd_s: float
 
 
-def departure(t_s: Floats, above_m: Floats, sd_m: Floats, guess_s: float, before: bool) -> Moment | None:
+def agreeing(above_m: Floats, sd_m: Floats) -> tuple[int, int] | None:
+    """First and last frame of the stretch that lies on a parabola already known, from heights above it (N,)."""
+    score = np.where(np.isfinite(above_m) & np.isfinite(sd_m), WORTH - (above_m / sd_m) ** 2, 0.0)
+    total = np.concatenate([[0.0], np.cumsum(score)])
+    lowest = np.minimum.accumulate(total)
+    last = int(np.argmax(total[1:] - lowest[:-1]))
+    if total[last + 1] <= lowest[last]:
+        return None
+    return int(np.argmin(total[: last + 1])), last
+
+
+def departure(t_s: Floats, above_m: Floats, sd_m: Floats, end_s: float, before: bool) -> Moment | None:
     """When a body leaves its parabola (or, `before`, comes onto it), from its heights above it (N,).
 
     On the parabola the height above it is noise; board and water push upwards, so outside it grows with the square of
     time: k tau^2 / 2 with k of at least 0. The moment is that which explains the frames about it best; its deviation
-    comes from the bend of the error. `guess_s` is better too far outside than inside: a stretch of `falling` is. None
-    where too few frames are known.
+    comes from the bend of the error. `end_s` is the end of a stretch of `falling`: a little too far outside. None where
+    too few frames are known.
     """
-    known = np.isfinite(above_m) & np.isfinite(sd_m)
-    t, above, weight = t_s[known], above_m[known], 1 / sd_m[known] ** 2
-    moment: Moment | None = None
-    for _ in range(_MOVES):
-        found = _departed(t, above, weight, guess_s, -1.0 if before else 1.0)
-        if found is None or (moment is not None and abs(found.t_s - moment.t_s) < 1e-9):
-            break
-        moment = found
-        guess_s = found.t_s
-    return moment
-
-
-def _departed(t: Floats, above: Floats, weight: Floats, guess_s: float, side: float) -> Moment | None:
-    """One search among moments about the guess. All are judged by the same frames, or fewer would always be better."""
-    near = (side * (t - guess_s) <= _OUTSIDE_S) & (side * (t - guess_s) >= -_INSIDE_S)
+    side = -1.0 if before else 1.0
+    inside = -side * (t_s - end_s)
+    near = np.isfinite(above_m) & np.isfinite(sd_m) & (inside >= -_BEYOND_S) & (inside <= _INSIDE_S)
     if np.count_nonzero(near) < 5:
         return None
-    moments = guess_s + _SEARCHED_S
-    shape = np.maximum(side * (t[near] - moments[:, None]), 0.0) ** 2 / 2
-    norm = (shape * shape * weight[near]).sum(axis=1)
-    bend = np.maximum((shape * above[near] * weight[near]).sum(axis=1) / np.where(norm > 0, norm, 1.0), 0.0)
-    error = ((above[near] - bend[:, None] * shape) ** 2 * weight[near]).sum(axis=1)
+    # All moments are judged by the same frames: fewer would always be better.
+    t, above, weight = t_s[near], above_m[near], 1 / sd_m[near] ** 2
+    moments = end_s - side * _SEARCHED_S
+    shape = np.maximum(side * (t - moments[:, None]), 0.0) ** 2 / 2
+    norm = (shape * shape * weight).sum(axis=1)
+    bend = np.maximum((shape * above * weight).sum(axis=1) / np.where(norm > 0, norm, 1.0), 0.0)
+    error = ((above - bend[:, None] * shape) ** 2 * weight).sum(axis=1)
     return _lowest(moments, error)
 
 

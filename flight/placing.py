@@ -7,7 +7,7 @@ Live, the fall grows with every frame; when it is over it is fitted once more, w
 """
 
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ from flight import mass
 from flight.bones import Bones
 from flight.fall import Fall, fitted_fall
 from flight.history import History, Rows, Sighting
-from flight.phases import departure, falling
+from flight.phases import Moment, agreeing, departure, falling
+from flight.report import Phase
 from flight.standpoint import Standpoint
 
 Floats = NDArray[np.float64]
-Phase = Literal["idle", "board", "flight", "entry", "water"]
 
 SIZE_SD: Final = 0.07
 """By how much bodies differ in size from what the decoder has learned: adults' statures by 5 %, the rest is its own."""
@@ -32,24 +32,46 @@ WHOLE_S: Final = 3.2
 ENTRY_S: Final = 0.3
 """From the first touch of the water until it has the whole body: at 9 m/s and 2.4 m of body."""
 _NEAR_S: Final = 0.3
-_FLAT_FLOOR: Final = 0.004
+_BESIDE_S: Final = 1.2
+_STANDS_M: Final = 0.03
+_STROLL_M_S: Final = 0.35
+"""How far off an athlete may be so long before the take-off from where it is: a last step, a bending of the knees."""
+_FLAT_FLOOR: Final = 0.01
 """Least deviation of the centre's direction, in heights of a body in the picture: the segments' masses are averages."""
 _LOST_SIGMAS: Final = 5.0
 _LOST_FRAMES: Final = 3
+_SURE_S: Final = 0.4
+"""Live, a fall is believed when it lasts so long already: a quick crouch falls freely for 0.3 s."""
+_SHORTEST_S: Final = 0.2
+_ROUGHLY_S: Final = 0.06
+"""What the ends of a stretch are off by before the departure from the parabola is sought."""
+_REFITS: Final = 4
+_FAR_SIGMAS: Final = 3.5
+"""A fall farther from where the body's size puts it is none: something else bends as a fall would."""
 _SCALES_UNSURE: Final = (0.88, 1.0, 1.13)
 _MASSES: Final = mass.points(0.5)
 _CENTRE: Final = _MASSES.masses @ _MASSES.from_joints
 """(17,) weights of the joints whose sum is the centre of gravity, midway between man and woman."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Flown:
-    """One fall of the athlete: from `take_off_s` to `entry_s` (infinity while it lasts), and how surely it is one."""
+    """One fall of the athlete: its ends (the last at infinity while it lasts), and how surely it is one (`gain`)."""
 
-    take_off_s: float
-    entry_s: float
+    off: Moment
+    entry: Moment
     fall: Fall
     gain: float
+
+    @property
+    def take_off_s(self) -> float:
+        """When it began."""
+        return self.off.t_s
+
+    @property
+    def entry_s(self) -> float:
+        """When it ended; infinity while it lasts."""
+        return self.entry.t_s
 
     def covers(self, t_s: float) -> bool:
         """Whether the body falls at this time."""
@@ -84,30 +106,33 @@ class Placing:
         self.flown: list[Flown] = []
         """Falls that are over, oldest first."""
 
-    def observe(
-        self, seq: int, t_s: float, joints_root_m: Floats | None, joints_img_px: Floats, confidence: Floats
-    ) -> None:
-        """Take in a frame: relative pose (17, 3) in camera axes, joints (17, 2), confidences (17,). No pose: nobody."""
-        root = None
-        if joints_root_m is not None:
-            root = root_from_joints(joints_root_m, joints_img_px, confidence, self._standpoint.camera)
-        self._history.put(seq, t_s, None if root is None else _sighting(root, joints_root_m))
-        if joints_root_m is not None and root is not None:
+    def root(self, joints_root_m: Floats, joints_img_px: Floats, confidence: Floats) -> Root | None:
+        """The pelvis of a pose (17, 3) in camera axes from its joints (17, 2) in the picture with confidences (17,), at
+        the decoder's size of body; for the calls below."""
+        return root_from_joints(joints_root_m, joints_img_px, confidence, self._standpoint.camera)
+
+    def observe(self, seq: int, t_s: float, joints_root_m: Floats | None, root: Root | None) -> None:
+        """Take in a frame, or again one of the last with a better pose. Without pose or root nobody was seen."""
+        newer = t_s > self._history.newest_s
+        if joints_root_m is None or root is None:
+            self._history.put(seq, t_s, None)
+        else:
+            self._history.put(seq, t_s, _sighting(root, joints_root_m))
             self._bones.learn(joints_root_m)
-        if self._flies:
+        if self._flies and newer:
             self._follow(t_s)
 
-    def place(self, t_s: float, joints_root_m: Floats, joints_img_px: Floats, confidence: Floats) -> Placed | None:
+    def place(self, t_s: float, joints_root_m: Floats, root: Root | None) -> Placed | None:
         """The pose in space; None when neither the picture nor a fall says where."""
         pose = self._size * self._bones.applied(joints_root_m - joints_root_m[PELVIS])
-        guesses = [self._by_size(t_s, joints_root_m, joints_img_px, confidence), self._by_fall(t_s, pose)]
+        guesses = [None if root is None else self._by_size(t_s, root, pose), self._by_fall(t_s, pose)]
         known = [guess for guess in guesses if guess is not None]
         if not known:
             return None
-        root, covariance = _fused(known)
+        root_cam_m, covariance = _fused(known)
         turn = self._standpoint.world_from_cam[:3, :3]
-        joints_world_m = self._standpoint.to_world(root + pose)
-        return Placed(joints_world_m, root, turn @ covariance @ turn.T)
+        joints_world_m = self._standpoint.to_world(root_cam_m + pose)
+        return Placed(joints_world_m, root_cam_m, turn @ covariance @ turn.T)
 
     def phase(self, t_s: float, seen: bool) -> tuple[Phase, float]:
         """What the athlete does at a time, and how surely, 0 to 1. `seen`: whether somebody is there at all."""
@@ -143,13 +168,12 @@ class Placing:
             self._finish(self._history.newest_s)
         if not self.flown:
             return None
-        last = self.flown[-1]
+        last = self.flown.pop()
         rows = self._history.between(last.take_off_s - WHOLE_S / 2, last.entry_s + WHOLE_S / 2)
         whole = self._whole(rows)
-        if whole is not None and whole.covers((last.take_off_s + last.entry_s) / 2):
-            self.flown[-1] = whole
-            self._learn_size(whole, rows)
-        return self.flown[-1]
+        again = whole is not None and whole.covers((last.take_off_s + last.entry_s) / 2)
+        self._add(whole if whole is not None and again else last, rows)
+        return self.flown[-1] if self.flown else None
 
     # What follows a fall while it lasts.
 
@@ -163,8 +187,7 @@ class Placing:
         if self._left(self._now, rows):
             self._finish(float(rows.t_s[-1 - _LOST_FRAMES]))
             return
-        seen = rows.seen(self._now.take_off_s, t_s)
-        fall = fitted_fall(seen, self._standpoint.down_cam, begin=self._now.fall)
+        fall = self._fitted(rows, self._now.take_off_s, t_s, self._now.fall)
         if fall is not None:
             self._now = replace(self._now, fall=fall, gain=self._now.gain + 1.0)
 
@@ -176,15 +199,14 @@ class Placing:
         if len(rows.t_s) < 6:
             return None
         heights = self._heights(rows)
-        stretch = None if heights is None else falling(rows.t_s, *heights, scales=self._scales())
+        stretch = None if heights is None else falling(rows.t_s, *heights, scales=self._scales(), least_s=_SURE_S)
         if stretch is None or stretch.last < len(rows.t_s) - _LOST_FRAMES:
             return None
         take_off_s = float(rows.t_s[stretch.first])
-        inner_s = take_off_s + 0.25 * (t_s - take_off_s)
-        fall = fitted_fall(rows.seen(inner_s, t_s), self._standpoint.down_cam)
+        fall = self._fitted(rows, take_off_s + 0.25 * (t_s - take_off_s), t_s)
         if fall is None:
             return None
-        return Flown(take_off_s, np.inf, fall, stretch.gain)
+        return Flown(Moment(take_off_s, _ROUGHLY_S), Moment(np.inf, _ROUGHLY_S), fall, stretch.gain)
 
     def _left(self, flown: Flown, rows: Rows) -> bool:
         """Whether the last frames lie off the parabola, or nobody was seen in them."""
@@ -201,15 +223,22 @@ class Placing:
         return bool((miss > _LOST_SIGMAS * sd).all())
 
     def _finish(self, entry_s: float) -> None:
+        """The fall is over, if it was one: taken as a whole, a crouch that began like it is none."""
         assert self._now is not None
-        over = replace(self._now, entry_s=entry_s)
+        over = replace(self._now, entry=Moment(entry_s, _ROUGHLY_S))
         self._now = None
         rows = self._history.between(over.take_off_s - WHOLE_S / 2, self._history.newest_s)
         whole = self._whole(rows)
-        if whole is None or not whole.covers((over.take_off_s + entry_s) / 2):
-            whole = over
-        self.flown.append(whole)
-        self._learn_size(whole, rows)
+        if whole is not None and whole.covers((over.take_off_s + entry_s) / 2):
+            self._add(whole, rows)
+
+    def _add(self, flown: Flown, rows: Rows) -> None:
+        """Keep a fall, and of those that overlap the surest."""
+        apart = [fall for fall in self.flown if fall.entry_s < flown.take_off_s or fall.take_off_s > flown.entry_s]
+        rivals = [fall for fall in self.flown if fall not in apart and fall.gain > flown.gain]
+        if not rivals:
+            self.flown = [*apart, flown]
+            self._learn_size(flown, rows)
 
     def _whole(self, rows: Rows) -> Flown | None:
         """The surest fall among these frames, with its ends where the body comes onto the parabola and leaves it."""
@@ -219,19 +248,39 @@ class Placing:
             return None
         first_s, last_s = float(rows.t_s[stretch.first]), float(rows.t_s[stretch.last])
         inner = 0.15 * (last_s - first_s)
-        fall = fitted_fall(rows.seen(first_s + inner, last_s - inner), self._standpoint.down_cam)
-        for _ in range(2):
-            if fall is None:
-                return None
-            above, sd = self._above(fall, rows)
-            off = departure(rows.t_s, above, sd, first_s, before=True)
-            entry = departure(rows.t_s, above, sd, last_s, before=False)
-            if off is None or entry is None or entry.t_s - off.t_s < 0.2:
-                return None
-            first_s, last_s = off.t_s, entry.t_s
-            again = fitted_fall(rows.seen(first_s, last_s), self._standpoint.down_cam, begin=fall)
-            fall = fall if again is None else again
-        return None if fall is None else Flown(first_s, last_s, fall, stretch.gain)
+        fall = self._fitted(rows, first_s + inner, last_s - inner)
+        if fall is None:
+            return None
+        ends = Moment(first_s, _ROUGHLY_S), Moment(last_s, _ROUGHLY_S)
+        flown: Flown | None = Flown(*ends, fall, stretch.gain)
+        for _ in range(_REFITS):
+            flown = None if flown is None else self._better_ends(flown, rows)
+        return flown
+
+    def _better_ends(self, flown: Flown, rows: Rows) -> Flown | None:
+        """The same fall from where the body comes onto its parabola to where it leaves it."""
+        above, sd = self._above(flown.fall, rows)
+        ends = agreeing(above, sd)
+        if ends is None:
+            return None
+        off = departure(rows.t_s, above, sd, float(rows.t_s[ends[0]]), before=True)
+        entry = departure(rows.t_s, above, sd, float(rows.t_s[ends[1]]), before=False)
+        if off is None or entry is None or entry.t_s - off.t_s < _SHORTEST_S:
+            return None
+        fall = self._fitted(rows, off.t_s, entry.t_s, flown.fall)
+        return None if fall is None else Flown(off, entry, fall, flown.gain)
+
+    def _fitted(self, rows: Rows, first_s: float, last_s: float, begin: Fall | None = None) -> Fall | None:
+        """The fall between two times, which is to lie where the size of the body allows it."""
+        inside = Rows(rows.table[(rows.t_s >= first_s) & (rows.t_s <= last_s)])
+        depth = self._size * np.nanmedian(inside.depth_m) if np.isfinite(inside.depth_m).any() else None
+        if depth is None:
+            return None
+        sd = depth * self._size_sd / self._size
+        fall = fitted_fall(inside.seen((float(depth), float(sd))), self._standpoint.down_cam, begin=begin)
+        if fall is None or abs(float(np.median(fall.at(inside.t_s)[:, 2])) - depth) > _FAR_SIGMAS * sd:
+            return None
+        return fall
 
     def _heights(self, rows: Rows) -> tuple[Floats, Floats] | None:
         """Heights above the camera (N,) and their deviations: the ray's rise over the level distance, which changes
@@ -245,7 +294,7 @@ class Placing:
         level = np.linalg.norm(ray - rise[:, None] * up, axis=1)
         away = self._size * rows.depth_m * level
         line = _steady_line(rows.t_s[known], away[known], rows.depth_sd[known] * away[known])
-        distance = np.maximum(np.polyval(line, rows.t_s), 0.5)
+        distance = np.maximum(line[0] * rows.t_s + line[1], 0.5)
         return distance * rise / level, distance * rows.flat_sd / level
 
     def _above(self, fall: Fall, rows: Rows) -> tuple[Floats, Floats]:
@@ -253,8 +302,9 @@ class Placing:
         up = -self._standpoint.down_cam
         place = fall.at(rows.t_s)
         ray = np.column_stack([rows.flat, np.ones(len(rows.t_s))])
-        sd = place[:, 2] * rows.flat_sd * np.sqrt(max(fall.chi2, 1.0))
-        return (ray * place[:, 2:] - place) @ up, sd
+        noise = place[:, 2] * rows.flat_sd * np.sqrt(max(fall.chi2, 1.0))
+        # Beyond the frames it was fitted to, a fall itself is ever less sure.
+        return (ray * place[:, 2:] - place) @ up, np.sqrt(noise**2 + fall.covariance_at(rows.t_s) @ up @ up)
 
     def _scales(self) -> tuple[float, ...]:
         return (1.0,) if self._size_sd < 0.03 else _SCALES_UNSURE
@@ -273,19 +323,38 @@ class Placing:
 
     # What places one pose.
 
-    def _by_size(
-        self, t_s: float, joints_root_m: Floats, joints_img_px: Floats, confidence: Floats
-    ) -> tuple[Floats, Floats] | None:
-        """Root (3,) and covariance from the joints in the picture, its depth shared with the frames about it."""
-        root = root_from_joints(joints_root_m, joints_img_px, confidence, self._standpoint.camera)
-        if root is None:
-            return None
+    def _by_size(self, t_s: float, root: Root, pose_m: Floats) -> tuple[Floats, Floats]:
+        """Root (3,) and covariance from the joints in the picture, its depth shared with the frames about it, and just
+        before and after a fall with that."""
         ray = root.root_cam_m / root.root_cam_m[2]
         depth, sd = self._depth_near(t_s, root)
-        across = root.covariance_m2.copy()
-        across[2] = across[:, 2] = 0.0
-        spread = depth * np.hypot(sd, self._size_sd / self._size)
-        return depth * ray, self._size**2 * across + np.outer(ray, ray) * spread**2
+        sd = depth * float(np.hypot(sd, self._size_sd / self._size))
+        beside = self._beside_fall(t_s, ray, pose_m)
+        if beside is not None:
+            own, other = sd**-2, beside[1] ** -2
+            depth, sd = (own * depth + other * beside[0]) / (own + other), (own + other) ** -0.5
+        covariance = np.outer(ray, ray) * sd**2
+        covariance[:2, :2] += depth**2 * _across(root)
+        return depth * ray, covariance
+
+    def _beside_fall(self, t_s: float, ray: Floats, pose_m: Floats) -> tuple[float, float] | None:
+        """Depth of the pelvis along its ray, and its deviation, by the end of the fall that is nearest: nobody goes far
+        in the moment before a take-off."""
+        flown = min(self.flown, key=lambda fall: abs(t_s - fall.take_off_s), default=None)
+        if flown is None or flown.covers(t_s):
+            return None
+        end_s = flown.take_off_s if t_s < flown.take_off_s else flown.entry_s
+        apart_s = abs(t_s - end_s)
+        if apart_s > _BESIDE_S:
+            return None
+        down = self._standpoint.down_cam
+        place = flown.fall.at(np.array([end_s]))[0]
+        level, flat_ray = place - (place @ down) * down, ray - (ray @ down) * down
+        along = flat_ray / np.linalg.norm(flat_ray)
+        distance = float(np.linalg.norm(level)) - float(_CENTRE @ pose_m @ along)
+        sd = np.hypot(flown.fall.depth_sd * np.linalg.norm(level), _STANDS_M + _STROLL_M_S * apart_s)
+        steep = float(np.linalg.norm(flat_ray))
+        return distance / steep, float(sd) / steep
 
     def _depth_near(self, t_s: float, root: Root) -> tuple[float, float]:
         """Depth of the pelvis and its relative deviation: what this frame says, steadied by those about it."""
@@ -297,7 +366,7 @@ class Placing:
         sd = rows.depth_sd[known] * rows.depth_m[known]
         line = _steady_line(rows.t_s[known] - t_s, rows.depth_m[known], sd)
         relative = float(np.median(rows.depth_sd[known])) / np.sqrt(np.count_nonzero(known) / 4)
-        return self._size * float(line[-1]), relative
+        return self._size * line[1], relative
 
     def _by_fall(self, t_s: float, pose_m: Floats) -> tuple[Floats, Floats] | None:
         """Root (3,) and covariance from the fall that covers this time: the centre of gravity less the pose's own."""
@@ -310,28 +379,37 @@ class Placing:
         return flown.fall.at(at)[0] - centre, covariance + np.eye(3) * (0.03**2 + (0.1 * centre) ** 2)
 
 
-def _sighting(root: Root, joints_root_m: Floats | None) -> Sighting:
-    assert joints_root_m is not None
+def _across(root: Root) -> Floats:
+    """Covariance (2, 2) of the root's direction on the plane Z = 1."""
+    ray = root.root_cam_m / root.root_cam_m[2]
+    slopes = np.column_stack([np.eye(2), -ray[:2]]) / root.root_cam_m[2]
+    return np.asarray(slopes @ root.covariance_m2 @ slopes.T)
+
+
+def _sighting(root: Root, joints_root_m: Floats) -> Sighting:
     pose = joints_root_m - joints_root_m[PELVIS]
     centre = root.root_cam_m + _CENTRE @ pose
     depth = float(centre[2])
     body = float(np.linalg.norm(np.ptp(pose, axis=0))) / depth
-    across = float(np.sqrt(root.covariance_m2[:2, :2].trace() / 2)) / depth
+    across = float(np.sqrt(_across(root).trace() / 2))
     depth_sd = float(np.sqrt(root.covariance_m2[2, 2])) / float(root.root_cam_m[2])
     return Sighting(
         (float(centre[0]) / depth, float(centre[1]) / depth), max(across, _FLAT_FLOOR * body), depth, depth_sd
     )
 
 
-def _steady_line(t: Floats, values: Floats, sd: Floats) -> Floats:
+def _steady_line(t: Floats, values: Floats, sd: Floats) -> tuple[float, float]:
     """Slope and value at 0 of the line through values (N,), those far from it counting less."""
-    weight = 1 / np.maximum(sd, 1e-6)
-    line = np.polyfit(t, values, 1, w=weight)
-    for _ in range(2):
-        miss = np.abs(values - np.polyval(line, t)) * weight
+    sure = 1 / np.maximum(sd, 1e-6) ** 2
+    weight = sure
+    for _ in range(3):
+        total = float(weight.sum())
+        middle, mean = float(weight @ t) / total, float(weight @ values) / total
+        slope = float(weight @ ((t - middle) * values)) / max(float(weight @ (t - middle) ** 2), 1e-12)
+        miss = np.abs(values - mean - slope * (t - middle)) * np.sqrt(sure)
         limit = 1.5 * max(float(np.median(miss)) * 1.4826, 1e-9)
-        line = np.polyfit(t, values, 1, w=weight * np.sqrt(np.minimum(1.0, limit / np.maximum(miss, 1e-12))))
-    return np.asarray(line)
+        weight = sure * np.minimum(1.0, limit / np.maximum(miss, 1e-12))
+    return slope, mean - slope * middle
 
 
 def _fused(guesses: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
