@@ -1,6 +1,7 @@
 """Dive reports without a pipeline: simulated dives whose every quantity is known, as `flight.report` tells them."""
 
 import dataclasses
+from functools import cache
 
 import msgspec
 import numpy as np
@@ -20,10 +21,15 @@ SEEN_SD = {"s": 0.012, "m": 0.03, "m_s": 0.05, "deg": 0.9, "turns": 0.02}
 
 def true_dive(code, height_m=3.0, seed=None, rate_hz=50.0, noise_m=0.0):
     """The exact report of a simulated dive, with curves of its joints (noisy if asked)."""
-    dived = synth.Dive.from_code(code, height_m, joints_of, rate_hz, seed)
+    dived = simulated(code, height_m, seed, rate_hz)
     told = truth.of(dived)
     curves = curves_of(dived, np.random.default_rng(0 if seed is None else seed), noise_m)
     return Dive(report_of(dived, told, curves), curves)
+
+
+@cache
+def simulated(code, height_m, seed, rate_hz):
+    return synth.Dive.from_code(code, height_m, joints_of, rate_hz, seed)
 
 
 def curves_of(dived, rng, noise_m):

@@ -140,7 +140,7 @@ def test_a_measured_board_without_its_numbers_says_so(dive):
      ("401A", 1.0, "Inward dive, straight")],
 )  # fmt: skip
 def test_all_kinds_of_dives_are_drawn(code, height_m, words):
-    dive = dives.true_dive(code, height_m, seed=1, noise_m=0.02)
+    dive = dives.true_dive(code, height_m, seed=5, noise_m=0.02)
     read = Page(dive_page(dive, "dive-1"))
     assert words in read.text
     assert read.count("svg") == 3
