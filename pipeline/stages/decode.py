@@ -102,11 +102,11 @@ class Decode:
 
 
 def build(host: Host) -> Decode:
-    """The stage on this host."""
-    settings = host.config.decode
+    """The stage on this host. Raises CalibrationError for a camera file that is none."""
+    settings, camera = host.config.decode, host.config.camera
     contract = MLP_DECODER if settings.decoder == "mlp" else DIFFUSION_DECODER
     keypoint_encoder = host.session(POSE2D_ENCODER) if settings.source == "keypoints" else None
     decoder = host.session(contract, hypotheses=settings.hypotheses)
     batch = host.batch(decoder) if keypoint_encoder is None else host.batch(decoder, keypoint_encoder)
-    views = Views(None, host.config.camera.vertical_fov_deg)
+    views = Views.by_file(camera.file, camera.vertical_fov_deg)
     return Decode(decoder, keypoint_encoder, settings.hypotheses, views, batch)
