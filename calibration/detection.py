@@ -17,7 +17,9 @@ _MIN_ACROSS: Final = 3
 _BENT: Final = 0.2
 """Corners further than this part of a square from any flat board, seen by any lens, are not this board's."""
 _WINDOW: Final = 0.35
-_SMALLEST: Final = (3, 3)
+_FEW_MARKERS: Final = 4
+_SMALLEST: Final = (4, 4)
+"""Corners of a checkerboard that is none of the tiles of a pool."""
 _LARGEST_GUESSED: Final = 20
 
 
@@ -92,10 +94,6 @@ class Finder:
         affine, *_ = np.linalg.lstsq(terms, corners, rcond=None)
         return np.asarray(affine[:2].T)
 
-    def instead(self, luma: Bytes) -> str | None:
-        """What other board is in the picture, in words; None if there is none."""
-        return _other_charuco(luma, self.pattern) or _other_checkerboard(luma, self.pattern)
-
 
 def _rise_px(luma: Bytes, corners: Floats, axes: Floats) -> float:
     """Contrast over the steepest slope of the less sharp of the two edges at each corner; the median of all corners."""
@@ -116,14 +114,20 @@ def _rise_px(luma: Bytes, corners: Floats, axes: Floats) -> float:
     return float(np.median(rises))
 
 
-def _other_charuco(luma: Bytes, pattern: Pattern) -> str | None:
+def board_in(luma: Bytes) -> str | None:
+    """Which board is in the picture, whatever was looked for, in words; None if there is none."""
+    return charuco_in(luma) or _checkerboard_in(luma)
+
+
+def charuco_in(luma: Bytes) -> str | None:
+    """Which ChArUco board is in the picture, in words; None if there are hardly any markers."""
     found: list[tuple[int, Markers, Any, Any]] = []
     for family in MARKER_MODULES:
         detector = cv2.aruco.ArucoDetector(dictionary(family, DICTIONARY_SIZES[-1]))
         corners, ids, _ = detector.detectMarkers(luma)
         if ids is not None:
             found.append((len(ids), family, corners, np.asarray(ids).ravel()))
-    if not found or max(found, key=lambda one: one[0])[0] < 4:
+    if not found or max(found, key=lambda one: one[0])[0] < _FEW_MARKERS:
         return None
     _, best, corners, ids = max(found, key=lambda one: one[0])
     columns = _columns(np.array([corner.reshape(4, 2).mean(axis=0) for corner in corners]), ids)
@@ -149,7 +153,7 @@ def _columns(centres: Floats, ids: NDArray[np.int64]) -> int | None:
     return best[1] if best is not None and best[0] < 0.02 else None
 
 
-def _other_checkerboard(luma: Bytes, pattern: Pattern) -> str | None:
+def _checkerboard_in(luma: Bytes) -> str | None:
     flags = cv2.CALIB_CB_LARGER | cv2.CALIB_CB_EXHAUSTIVE
     found, _, meta = cv2.findChessboardCornersSBWithMeta(luma, _SMALLEST, flags)
     if not found or meta is None or min(meta.shape[:2]) < _SMALLEST[0]:

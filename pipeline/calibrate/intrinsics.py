@@ -16,15 +16,18 @@ from calibration.distortion import COEFFICIENTS
 from calibration.errors import CalibrationError
 from calibration.intrinsics import Fit, Fitted, calibrated
 from calibration.store import Calibration, save
-from calibration.views import TOO_BLURRED_PX, chosen, to_film
+from calibration.views import MAX_VIEWS, TOO_BLURRED_PX, chosen, to_film
 from pipeline.calibrate.coverage import write_coverage
 from pipeline.calibrate.fit_plot import write_fit_plot
 from pipeline.calibrate.watching import Moment, Watch, watch
 from pipeline.config import Config
 from pipeline.edges.output import make_folder
 from pipeline.sources import Source
+from pipeline.sources.source import masked
 
 _REDRAWN_S: Final = 1.0
+_MANY: Final = 3 * MAX_VIEWS
+"""Views of a live camera from which on only the chosen ones are kept."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def calibrate_intrinsics(wanted: Wanted, console: Console) -> Fit:
     watched = Watch(wanted.pattern)
     with _progress(console) as progress:
         for uri in wanted.sources:
-            task = progress.add_task(f"board    {Path(uri).name}", total=None, said="")
+            task = progress.add_task(f"board    {Path(masked(uri)).name}", total=None, said="")
             _Watcher(wanted, watched, progress, task).run(uri)
     views = _usable(watched, wanted)
     assert watched.size_px is not None
@@ -81,18 +84,24 @@ class _Watcher:
         wanted = self.wanted
         live_end = wanted.seconds or wanted.end_s
         watch(self.watched, uri, Config(), (wanted.start_s, live_end), self._done)
-        self.progress.update(self.task, total=1, completed=1, said=f"{len(self.watched.views)} views")
+        self.progress.update(
+            self.task, total=1, completed=1, said=f"seen in {self.watched.found} of {self.watched.searched} pictures"
+        )
 
     def _done(self, source: Source, moment: Moment, view: View | None) -> bool:
-        views = chosen(self.watched.views, self.wanted.pattern, self.watched.size_px or (0, 0))
-        advice = to_film(views, self.wanted.pattern, self.watched.size_px or (0, 0))
+        watched = self.watched
+        said, enough = f"seen in {watched.found} of {watched.searched} pictures", False
         if source.info.live:
+            size = (source.info.width, source.info.height)
+            views = chosen(watched.views, self.wanted.pattern, size)
+            advice = to_film(views, self.wanted.pattern, size)
             said = advice[0] if advice else "that will do"
+            enough = not advice and not self.wanted.seconds
             self._draw(moment, view, views, advice)
-        else:
-            said = f"seen in {len(self.watched.views)} of {self.watched.searched} pictures"
+            if len(watched.views) > _MANY:
+                watched.views[:] = views
         self.progress.update(self.task, total=source.info.frames, completed=moment.number + 1, said=said)
-        return source.info.live and not advice and not self.wanted.seconds
+        return enough
 
     def _draw(self, moment: Moment, view: View | None, views: list[View], advice: list[str]) -> None:
         now = time.monotonic()
@@ -109,7 +118,7 @@ def coverage_beside(out: Path) -> Path:
 
 def _usable(watched: Watch, wanted: Wanted) -> list[View]:
     """The chosen views. Raises CalibrationError when the board was not there or never sharp."""
-    where = wanted.sources[0] if len(wanted.sources) == 1 else f"{len(wanted.sources)} sources"
+    where = masked(wanted.sources[0]) if len(wanted.sources) == 1 else f"{len(wanted.sources)} sources"
     assert watched.size_px is not None
     views = chosen(watched.views, wanted.pattern, watched.size_px)
     if views:
@@ -158,7 +167,7 @@ def _report(fit: Fit, wanted: Wanted, watched: Watch, plot: Path, console: Conso
         ("optical axis", f"u {u:.1f} ({sd['centre_u_px']:.1f}), v {v:.1f} ({sd['centre_v_px']:.1f}) px"),
         ("distortion", f"{camera.model}: {', '.join(bends)}"),
         ("reprojection", f"{fit.reprojection_px:.2f} px rms, of the worst view {fit.views_px.max():.2f}"),
-        ("views", f"{len(fit.views)} of {len(watched.views)} with the board in {watched.searched} pictures{dropped}"),
+        ("views", f"{len(fit.views)} of {watched.found} with the board in {watched.searched} pictures{dropped}"),
     ):
         table.add_row(*row)
     console.print(table)

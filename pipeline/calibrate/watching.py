@@ -5,6 +5,7 @@ searched; of a folder every one.
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -14,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from calibration.board import Pattern
-from calibration.detection import Finder, View
+from calibration.detection import Finder, View, board_in, charuco_in
+from calibration.errors import CalibrationError
 from pipeline.config import Config
 from pipeline.errors import SourceError
 from pipeline.picture import Picture
@@ -36,6 +38,7 @@ class Watch:
     size_px: tuple[int, int] | None = None
     views: list[View] = field(default_factory=list)
     searched: int = 0
+    found: int = 0
     _finder: Finder = field(init=False)
     _without: list[Bytes] = field(default_factory=list)
     _stride: int = 1
@@ -44,10 +47,16 @@ class Watch:
         self._finder = Finder(self.pattern)
 
     def search(self, luma: Bytes, label: str) -> View | None:
-        """Look for the board in one picture and remember what was found."""
+        """Look for the board in one picture and remember what was found.
+
+        Raises CalibrationError if the squares found have markers in them that were not said: those find it better.
+        """
         self.searched += 1
         view = self._finder.view(luma, label)
         if view is not None:
+            if not self.found and self.pattern.kind == "checkerboard" and (other := charuco_in(luma)):
+                raise CalibrationError(f"{label}: this is {other}; type --kind charuco and its --markers")
+            self.found += 1
             self.views.append(view)
         elif self.searched % self._stride == 0:
             self._without.append(luma)
@@ -56,8 +65,9 @@ class Watch:
         return view
 
     def instead(self) -> str | None:
-        """Which other board was in the pictures, in words; None if there was none."""
-        return next(filter(None, map(self._finder.instead, self._without)), None)
+        """Which other board was in the pictures most often, in words; None if there was none."""
+        seen = Counter(filter(None, map(board_in, self._without)))
+        return seen.most_common(1)[0][0] if seen else None
 
     def sized(self, source: Source) -> None:
         """Take the size of a source's pictures. Raises SourceError if it is not that of those before."""
