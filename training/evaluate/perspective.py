@@ -38,7 +38,7 @@ CAMERA: Final = Camera(1920, 1920, 1200.0, (959.5, 959.5))
 DISTANCES_M: Final = (4.0, 12.0)
 POSES: Final = 1000
 DIVES: Final = 20
-PICTURES: Final = 150
+PICTURES: Final = 200
 NOISE_PX: Final = 3.0
 NEAR_M: Final = (3.0, 6.0)
 """Where the perspective of a body's depth is strong enough to tell."""
@@ -74,7 +74,7 @@ def perspective(request: Request) -> Result:
 
     networks = Networks(request.weights, request.encoder, request.precision)
     joints = athletes(np.random.default_rng(SEED), request.at_most(POSES))
-    videos = _videos(request.data)
+    videos = videos_with_truth(request.data)
     clips = Clips(videos, min(len(joints), PICTURES))
 
     def pictures(angle: int, known: bool) -> Seen:
@@ -191,7 +191,7 @@ def _decoded(networks: Networks, seen: Seen, box: Array, modality: int) -> Array
     return batched(lambda rows: (networks.mlp(embedding[rows], MODALITY_IMAGE, box[rows]),), len(box))[0]
 
 
-def _videos(data: Path) -> list[Path]:
+def videos_with_truth(data: Path) -> list[Path]:
     """The clips with truth below dives/ of the data, or the sample."""
     folder = data / "dives" if (data / "dives").is_dir() else data
     found = sorted(video for video in folder.rglob("*.mp4") if video.with_suffix(".truth.json").is_file())

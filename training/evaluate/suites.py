@@ -29,6 +29,7 @@ SUITES: Final = {
     "lookahead": Suite("lookahead", "Look-ahead"),
     "embedding": Suite("embedding", "Common embedding"),
     "perspective": Suite("perspective", "Off the optical axis"),
+    "upright": Suite("upright", "Crops turned upright"),
     "track": Suite("track", "Tracker on search windows"),
     "learning": Suite("learning", "Learning curves", in_all=False),
     "ablation": Suite("ablation", "Ablations", in_all=False),

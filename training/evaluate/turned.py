@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import av
 import cv2
@@ -27,13 +27,10 @@ from training.evaluate.truth import Truth
 
 Array = NDArray[Any]
 
-EVERY: Final = 3
-"""Frames from one that is looked at to the next: neighbours look alike."""
-
 
 @dataclass(frozen=True)
 class Moment:
-    """A frame of a clip with the camera's and the athlete's truth, and the turn that brings the athlete to the axis."""
+    """A picture with the camera's and the athlete's truth, and the turn that brings the athlete to the axis."""
 
     picture: Array  # (H, W, 3)
     camera: Camera
@@ -48,7 +45,7 @@ class Clips:
     def __init__(self, videos: list[Path], count: int) -> None:
         """Of every clip as many frames, at most `count` in all."""
         each = max(1, count // len(videos))
-        self._moments = [moment for video in videos for moment in _spread(list(_moments(video)), each)]
+        self._moments = [moment for video in videos for moment in _moments(video, each)]
 
     def __len__(self) -> int:
         return len(self._moments)
@@ -69,23 +66,29 @@ class Clips:
         return perspective.Seen(views, np.array(keypoints), confidence, np.stack(truth), embedding)
 
 
-def _spread(moments: list[Moment], count: int) -> list[Moment]:
-    return [moments[k] for k in np.linspace(0, len(moments) - 1, min(count, len(moments))).astype(int)]
-
-
-def _moments(video: Path) -> Iterator[Moment]:
+def _moments(video: Path, count: int) -> Iterator[Moment]:
+    """At most `count` frames of a clip, evenly from those with the athlete in view."""
     truth, matrices = Truth.beside(video), _matrices(video)
+    in_view = np.flatnonzero(truth.in_view)
+    chosen = set(in_view[np.linspace(0, len(in_view) - 1, min(count, len(in_view))).astype(int)].tolist())
     with av.open(str(video)) as container:
         for number, frame in enumerate(container.decode(video=0)):
-            if number >= len(truth.in_view) or number % EVERY or not truth.in_view[number]:
-                continue
-            matrix = matrices[min(number, len(matrices) - 1)]
-            camera = Camera(frame.width, frame.height, matrix[0, 0], (matrix[0, 2], matrix[1, 2]))
-            pixels = truth.joints_img_px[number]
-            middle = (pixels.min(0) + pixels.max(0)) / 2
-            straight = virtual_from_cam_at(camera, (float(middle[0]), float(middle[1])))
-            picture = frame.to_ndarray(format="rgb24")
-            yield Moment(picture, camera, pixels, truth.joints_root_m[number], straight)
+            if number in chosen:
+                pixels, root = truth.joints_img_px[number], truth.joints_root_m[number]
+                yield _around(frame.to_ndarray(format="rgb24"), matrices[min(number, len(matrices) - 1)], pixels, root)
+
+
+def _around(picture: Array, matrix: Array, joints_img_px: Array, joints_root_m: Array) -> Moment:
+    """The part of a picture around the athlete, which is the picture of a camera with its axis elsewhere."""
+    low, high = joints_img_px.min(0), joints_img_px.max(0)
+    reach = max(high - low)
+    left, top = (int(edge) for edge in np.maximum(low - reach, 0))
+    right, bottom = (int(edge) for edge in high + reach)
+    part = picture[top:bottom, left:right].copy()
+    camera = Camera(part.shape[1], part.shape[0], matrix[0, 0], (matrix[0, 2] - left, matrix[1, 2] - top))
+    middle = (low + high) / 2 - (left, top)
+    straight = virtual_from_cam_at(camera, (float(middle[0]), float(middle[1])))
+    return Moment(part, camera, joints_img_px - (left, top), joints_root_m, straight)
 
 
 def _matrices(video: Path) -> Array:
