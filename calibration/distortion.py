@@ -71,18 +71,20 @@ def turning_radius(distortion: tuple[float, ...]) -> float:
     Beyond it points far outside the picture would come back into it.
     """
     k1, k2, _, _, k3 = distortion
-    roots = np.roots([7 * k3, 5 * k2, 3 * k1, 1.0])  # of d/dr (r + k1 r^3 + k2 r^5 + k3 r^7) in r^2
-    real = [float(root.real) for root in np.atleast_1d(roots) if abs(root.imag) < _ARRIVED and root.real > 0]
-    return math.sqrt(min(real)) if real else math.inf
+    return math.sqrt(_first_root([7 * k3, 5 * k2, 3 * k1, 1.0]))  # of d/dr (r + k1 r^3 + k2 r^5 + k3 r^7), in r^2
 
 
 @functools.lru_cache(maxsize=32)
 def turning_angle(distortion: tuple[float, ...]) -> float:
     """Angle from the axis, rad, at which the radius of `fisheye` stops growing; at most a quarter turn."""
     k1, k2, k3, k4 = distortion
-    roots = np.roots([9 * k4, 7 * k3, 5 * k2, 3 * k1, 1.0])
-    real = [float(root.real) for root in np.atleast_1d(roots) if abs(root.imag) < _ARRIVED and root.real > 0]
-    return min([math.sqrt(root) for root in real] + [math.pi / 2])
+    return min(math.sqrt(_first_root([9 * k4, 7 * k3, 5 * k2, 3 * k1, 1.0])), math.pi / 2)
+
+
+def _first_root(coefficients: list[float]) -> float:
+    """The smallest root above zero of a polynomial, infinite if there is none."""
+    roots = np.roots([0.0 if abs(number) < _ENOUGH else number for number in coefficients])
+    return min((float(root.real) for root in roots if abs(root.imag) < _ARRIVED and root.real > 0), default=math.inf)
 
 
 def _newton(bent: Floats, bend: Any, slope: Any, distortion: tuple[float, ...]) -> Floats:

@@ -4,6 +4,7 @@
 key by key.
 """
 
+import contextlib
 import difflib
 import os
 import tomllib
@@ -149,7 +150,8 @@ def save(path: Path, calibration: Calibration) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         reason = error.strerror or str(error)
         raise CalibrationError(f"{path}: cannot be written ({reason}); choose another --out") from error
 
@@ -180,8 +182,8 @@ def _lens(camera: Camera) -> Iterator[str]:
     yield from ("", "[camera]")
     yield f"width = {camera.width}  # pixels, of the picture as shown"
     yield f"height = {camera.height}"
-    yield f"focal_px = {camera.focal_px!r}  # along u"
-    yield f"pixel_aspect = {camera.pixel_aspect!r}  # focal length along v over that along u"
+    yield f"focal_px = {float(camera.focal_px)!r}  # along u"
+    yield f"pixel_aspect = {float(camera.pixel_aspect)!r}  # focal length along v over that along u"
     yield f"centre_px = {_list(camera.centre_px)}  # optical axis, u and v"
     yield f'model = "{camera.model}"  # of the distortion: h36m, opencv or fisheye'
     yield f"distortion = {_list(camera.distortion)}  # {', '.join(COEFFICIENTS[camera.model])}"
@@ -200,9 +202,9 @@ def _place(calibration: Calibration) -> Iterator[str]:
 def _board(board: Board) -> Iterator[str]:
     yield from ("", "[board]")
     yield f'kind = "{board.kind}"  # springboard or platform'
-    yield f"height_m = {board.height_m!r}  # above the water"
-    yield f"width_m = {board.width_m!r}"
-    yield f"length_m = {board.length_m!r}"
+    yield f"height_m = {float(board.height_m)!r}  # above the water"
+    yield f"width_m = {float(board.width_m)!r}"
+    yield f"length_m = {float(board.length_m)!r}"
 
 
 def _list(values: Any) -> str:
