@@ -23,7 +23,7 @@ _SMALLEST: Final = (4, 4)
 _LARGEST_GUESSED: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A board in one picture.
 

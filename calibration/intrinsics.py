@@ -24,8 +24,10 @@ Fitted = Literal["opencv", "fisheye"]
 
 MAX_FOCAL_SD: Final = 0.01
 """A focal length less certain than one percent puts a diver at 15 m somewhere within a third of a metre."""
-MAX_REPROJECTION: Final = 2.0 / 1920
-"""Corners are found to a fraction of a pixel; further off than two in a Full HD picture, it is not this lens."""
+MAX_REPROJECTION: Final = 1.0 / 1920
+"""Corners are found to a tenth of a pixel; if they are off by one in a Full HD picture, it was not one lens."""
+MIN_FITTING: Final = 0.75
+"""Where more than a quarter of the views contradict the rest, it is not known which of them are right."""
 _OUTLIER_MAD: Final = 5.0
 _NORMAL_MAD: Final = 1.4826
 _SMALL_PX: Final = 0.1
@@ -33,7 +35,7 @@ _DETERMINED_SD: Final = 3.0
 _NAMES: Final = ("focal_px", "focal_v_px", "centre_u_px", "centre_v_px")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fit:
     """A camera and where the board was in each view.
 
@@ -71,7 +73,7 @@ def calibrated(views: Sequence[View], pattern: Pattern, size_px: tuple[int, int]
     kept = _fitting(fit)
     if not all(kept):
         good = [view for view, keep in zip(views, kept, strict=True) if keep]
-        if unusable(good, pattern, size_px):
+        if len(good) < MIN_FITTING * len(views) or unusable(good, pattern, size_px):
             raise CalibrationError(
                 f"{len(views) - len(good)} of {len(views)} views contradict the others; is the board flat and stiff, "
                 "the focus and the zoom fixed? film again"

@@ -24,8 +24,8 @@ ENOUGH_VIEWS: Final = 20
 TOO_BLURRED_PX: Final = 8.0
 """Edges that take longer than this from black to white put their corners anywhere within pixels."""
 _ALIKE: Final = 0.06
-_TILTED: Final = 0.25
-"""Sine of the tilt from which a view counts as tilted: 15 degrees."""
+_TILTED: Final = 0.3
+"""Sine of the tilt from which a view counts as tilted: 17 degrees. A lens's distortion alone can look like 15."""
 _TILTED_VIEWS: Final = 2
 _LARGE: Final = 0.3
 _CELLS: Final = (
@@ -95,8 +95,13 @@ def chosen(views: Sequence[View], pattern: Pattern, size_px: tuple[int, int], li
 
 
 def _features(view: View, pattern: Pattern, size_px: tuple[int, int]) -> Floats:
+    """Numbers that differ by about one between the views that differ most.
+
+    The tilt enters squared: of a board that is hardly tilted its sine is mostly noise.
+    """
     seen = attitude(view, pattern, size_px)
-    return np.array([*seen.place, seen.size, *seen.tilt])
+    tilt = np.array(seen.tilt)
+    return np.array([*seen.place, seen.size, *(2 * float(np.linalg.norm(tilt)) * tilt)])
 
 
 def _worth(views: Sequence[View], pattern: Pattern) -> Floats:
