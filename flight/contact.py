@@ -22,6 +22,9 @@ ON_TIPTOE_M: Final = 0.17
 """Height of the ankles over the board when the toes leave it: the length of a foot from ankle to ball and the height of
 the ankle, on tiptoe."""
 ON_HANDS_M: Final = 0.07
+CENTRE_OFF_M: Final = 1.0
+CENTRE_OFF_SD_M: Final = 0.12
+"""Height of the centre of gravity over the board at the take-off, on toes or hands."""
 LEVEL_SD_M: Final = 0.03
 """Feet and hands are of different sizes, and boards bend."""
 _NEAR_S: Final = 0.18

@@ -24,6 +24,8 @@ _HUBER: Final = 1.5
 _STEPS: Final = 30
 _SETTLED: Final = 1e-9
 _NEAREST_M: Final = 0.3
+_LEAST_SCALE: Final = 0.2
+_MOST_ALIKE: Final = 0.85
 _DOWN_IMG: Final = (0.0, 1.0, 0.0)
 
 
@@ -32,20 +34,20 @@ class Seen:
     """A point that falls, as a camera sees it: N moments.
 
     `t_s` (N,); `flat` (N, 2) directions a, b on the plane Z = 1 (`Camera.normalised`); `sd` (N,) standard deviation of
-    either, which is pixels over focal length. `depth_m` is the depth at the mean of the times and its standard
-    deviation, where something else than the fall tells it too.
+    either, which is pixels over focal length. `depths` says what else than the fall tells of the depth: time, metres,
+    standard deviation.
     """
 
     t_s: Floats
     flat: Floats
     sd: Floats
-    depth_m: tuple[float, float] | None = None
+    depths: tuple[tuple[float, float, float], ...] = ()
 
     @property
     def usable(self) -> "Seen":
         """Without moments at which nothing is known."""
         known = np.isfinite(self.flat).all(axis=1) & np.isfinite(self.sd) & (self.sd > 0)
-        return self if known.all() else Seen(self.t_s[known], self.flat[known], self.sd[known], self.depth_m)
+        return self if known.all() else Seen(self.t_s[known], self.flat[known], self.sd[known], self.depths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class Fall:
     """A fall in camera axes, from the moment `t0_s` on (and before: the parabola has no end).
 
     `covariance` (6, 6) of start and velocity. `chi2` is the mean squared residual in standard deviations: about 1 when
-    the noise is as it was said to be and the body does fall.
+    the noise is as it was said to be and the body does fall. `noise` is by what those were multiplied (`honest`).
     """
 
     t0_s: float
@@ -62,6 +64,7 @@ class Fall:
     gravity_cam_m_s2: Floats
     covariance: Floats
     chi2: float
+    noise: float = 1.0
 
     def at(self, t_s: Floats) -> Floats:
         """Places (T, 3) at times (T,), metres, camera axes."""
@@ -111,6 +114,23 @@ def fitted_fall(
     starts = [_linear(seen, np.asarray(down_cam, np.float64)) if begin is None else _moved_to(begin, seen)]
     found = _descended([seen], starts, np.asarray(down_cam, np.float64), sideways_m_s, turn=False)
     return None if found is None else found.falls[0]
+
+
+def honest(seen: Seen, fall: Fall) -> float:
+    """By what the deviations are to be multiplied, as what the fall leaves over says: by its size, and by how alike
+    neighbouring frames err. A network's errors last for many frames, so that these together tell less than they seem
+    to.
+    """
+    seen = seen.usable
+    place = fall.at(seen.t_s)
+    left = (place[:, :2] / place[:, 2:] - seen.flat) / seen.sd[:, None]
+    size = float(np.clip(1.4826 * np.median(np.abs(left)), _LEAST_SCALE, None))
+    clipped = np.clip(left, -3 * size, 3 * size)
+    power = float((clipped**2).sum())
+    alike = float((clipped[1:] * clipped[:-1]).sum()) / power if power > 0 else 0.0
+    # Of a fit the residuals are a little less alike than the errors: by about the unknowns over the frames.
+    alike = float(np.clip(alike + 3 / len(seen.t_s), 0.0, _MOST_ALIKE))
+    return size * float(np.sqrt((1 + alike) / (1 - alike)))
 
 
 def fitted_vertical(
@@ -264,18 +284,17 @@ def _residuals(seen: Seen, start: Floats, down: Floats, across: Floats) -> tuple
 
 
 def _expected(seen: Seen, start: Floats, down: Floats, across: Floats, sideways_m_s: float) -> tuple[Floats, Floats]:
-    """What is expected beforehand, of the horizontal speed and perhaps of the depth: residuals (K,), slopes (K, 8)."""
-    rows = 2 if seen.depth_m is None else 3
-    slopes, residual = np.zeros((rows, 8)), np.zeros(rows)
+    """What is expected beforehand, of the horizontal speed and perhaps of depths: residuals (K,), slopes (K, 8)."""
+    slopes, residual = np.zeros((2 + len(seen.depths), 8)), np.zeros(2 + len(seen.depths))
     slopes[:2, 5:] = across / sideways_m_s
     slopes[:2, :2] = -float(start[3:] @ down) / sideways_m_s * np.eye(2)
     residual[:2] = across @ start[3:] / sideways_m_s
-    if seen.depth_m is not None:
-        (depth, sd), t = seen.depth_m, float(seen.t_s.mean() - seen.t_s[0])
+    for row, (at_s, depth, sd) in enumerate(seen.depths, 2):
+        t = at_s - float(seen.t_s[0])
         drop = t * t / 2 * GRAVITY_M_S2
-        residual[2] = (start[2] + t * start[5] + drop * down[2] - depth) / sd
-        slopes[2, :2] = drop * across[:, 2] / sd
-        slopes[2, 4], slopes[2, 7] = 1 / sd, t / sd
+        residual[row] = (start[2] + t * start[5] + drop * down[2] - depth) / sd
+        slopes[row, :2] = drop * across[:, 2] / sd
+        slopes[row, 4], slopes[row, 7] = 1 / sd, t / sd
     return residual, slopes
 
 

@@ -106,6 +106,6 @@ class Rows:
         """(N,) relative."""
         return self.table[:, 5]
 
-    def seen(self, depth_m: tuple[float, float]) -> Seen:
-        """What a fall through these frames is fitted to; the depth by the size of the body, with its deviation."""
-        return Seen(self.t_s, self.flat, self.flat_sd, depth_m).usable
+    def seen(self, depths: tuple[tuple[float, float, float], ...]) -> Seen:
+        """What a fall through these frames is fitted to; `depths` as in `Seen`."""
+        return Seen(self.t_s, self.flat, self.flat_sd, depths).usable

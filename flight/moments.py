@@ -10,6 +10,8 @@ from calibration.venue import Board
 from flight import mass
 from flight.contact import (
     ANKLES,
+    CENTRE_OFF_M,
+    CENTRE_OFF_SD_M,
     ON_HANDS_M,
     ON_TIPTOE_M,
     WRISTS,
@@ -19,6 +21,7 @@ from flight.contact import (
     met_water,
 )
 from flight.course import Course, fitted_course
+from flight.fall import GRAVITY_M_S2
 from flight.motion import Motion
 from flight.phases import Moment
 
@@ -177,7 +180,17 @@ def _left(flight: Flight, board: Board, noise: float, view_z_m: float) -> Moment
     heights = motion.joints_world_m[:, support, 2].mean(axis=1)
     rise = float(flight.course.velocity_at(off.t_s)[2])
     level_sd = flight.course.doubt * abs(view_z_m)
+    off = both(off, _at_height(flight.course, level_sd)) or off
     off = both(off, left_board(motion.t_s, heights, rise, level, noise, level_sd, off.t_s)) or off
     if board.kind == "springboard":
         return off
     return both(off, lifted(motion.t_s, heights, noise / np.sqrt(2), off.t_s)) or off
+
+
+def _at_height(course: Course, level_sd_m: float) -> Moment | None:
+    """When the rising centre of gravity was as high over the board as it is when toes or hands leave that."""
+    above = float(course.at(course.apex_s)[2]) - CENTRE_OFF_M
+    if above <= 0:
+        return None
+    speed = float(np.sqrt(2 * GRAVITY_M_S2 * above))
+    return Moment(course.apex_s - speed / GRAVITY_M_S2, float(np.hypot(CENTRE_OFF_SD_M, level_sd_m)) / speed)

@@ -1,13 +1,17 @@
 """One athlete over time, as all of this package takes it."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.skeleton import J
+from engines.skeleton import PELVIS, J
 
 Floats = NDArray[np.float64]
+
+_DIAGONAL: Final = [0, 3, 5]
+_LEAST_M2: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,21 @@ class Motion:
         """Frames `first` to `last`, the latter included."""
         rows = slice(first, last + 1)
         return Motion(self.t_s[rows], self.joints_world_m[rows], self.joints_sd_m[rows])
+
+
+def spreads(covariance_m2: Floats) -> Floats:
+    """Standard deviations (T, 17) of joints about the pelvis from covariances (T, 17, 6): xx, xy, xz, yy, yz, zz.
+
+    A joint has the covariance of the pelvis and, on the diagonal, its own about that; the pelvis is as good as others.
+    """
+    diagonal = covariance_m2[..., _DIAGONAL]
+    own = (diagonal - diagonal[:, PELVIS : PELVIS + 1]).mean(axis=2)
+    least = np.partition(own, 1, axis=1)[:, 1:2]
+    return np.asarray(np.sqrt(np.maximum(np.maximum(own, least), _LEAST_M2)))
+
+
+def doubts(pelvis_covariance_m2: Floats, pelvis_cam_m: Floats) -> Floats:
+    """Relative uncertainty (T,) of lengths: deviation of the pelvis (T, 6) where it is largest over its distance."""
+    matrices = pelvis_covariance_m2[:, [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
+    largest = np.linalg.eigvalsh(matrices)[:, -1]
+    return np.asarray(np.sqrt(np.maximum(largest, 0.0)) / np.linalg.norm(pelvis_cam_m, axis=1))

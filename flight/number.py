@@ -70,7 +70,7 @@ def numbers(
     if total <= 0:
         return ()
     ranked = sorted(found.items(), key=lambda pair: -pair[1])
-    return tuple(NumberGuess(code, share / total) for code, share in ranked if share / total >= LEAST)
+    return tuple(NumberGuess(code, float(share / total)) for code, share in ranked if share / total >= LEAST)
 
 
 def _add(
@@ -97,7 +97,7 @@ def _positions(posture: Posture, halves: int, twists: int) -> Floats:
     straight, pike, tuck, free = posture.probabilities
     straight += free
     if not twists:
-        return np.array([straight, pike, tuck, 0.0]) / max(straight + pike + tuck, 1e-9)
+        return np.asarray(np.array([straight, pike, tuck, 0.0]) / max(straight + pike + tuck, 1e-9))
     # Free is any of them: what has no fold is called straight in plain dives only, what folds after it piked or tucked.
     called = 0.9 if halves <= 1 else 0.15
     return np.array([called * straight, 0.85 * pike, 0.95 * tuck, (1 - called) * straight + 0.15 * pike + 0.05 * tuck])

@@ -16,7 +16,8 @@ from calibration.root import Root, root_from_joints
 from engines.skeleton import PELVIS
 from flight import mass
 from flight.bones import Bones
-from flight.fall import Fall, fitted_fall
+from flight.contact import CENTRE_OFF_M
+from flight.fall import Fall, fitted_fall, honest
 from flight.history import History, Rows, Sighting
 from flight.phases import Moment, agreeing, departure, falling
 from flight.report import Phase
@@ -42,7 +43,11 @@ _LOST_SIGMAS: Final = 5.0
 _LOST_FRAMES: Final = 3
 _SURE_S: Final = 0.4
 """Live, a fall is believed when it lasts so long already: a quick crouch falls freely for 0.3 s."""
-_SHORTEST_S: Final = 0.2
+_SHORTEST_S: Final = 0.35
+OFF_EDGE_M: Final = np.array([0.12, 0.0, CENTRE_OFF_M])
+OFF_EDGE_SD_M: Final = np.array([0.25, 0.25, 0.2])
+"""Centre of gravity in the world at the take-off from a board whose edge is the origin: a hand's breadth over the
+water, in the middle, at half a stretched body's height."""
 _ROUGHLY_S: Final = 0.06
 """What the ends of a stretch are off by before the departure from the parabola is sought."""
 _REFITS: Final = 4
@@ -216,7 +221,7 @@ class Placing:
         place = flown.fall.at(last[:, 0])
         spread = flown.fall.covariance_at(last[:, 0])
         miss = np.linalg.norm(place[:, :2] / place[:, 2:] - last[:, 1:3], axis=1)
-        sd = np.sqrt(last[:, 3] ** 2 * max(flown.fall.chi2, 1.0) + spread[:, 1, 1] / place[:, 2] ** 2)
+        sd = np.sqrt((last[:, 3] * flown.fall.noise) ** 2 + spread[:, 1, 1] / place[:, 2] ** 2)
         unseen = np.isnan(miss)
         if unseen.all():
             return bool(len(rows.t_s) > 12 and np.isnan(rows.table[-12:, 1]).all())
@@ -273,14 +278,29 @@ class Placing:
     def _fitted(self, rows: Rows, first_s: float, last_s: float, begin: Fall | None = None) -> Fall | None:
         """The fall between two times, which is to lie where the size of the body allows it."""
         inside = Rows(rows.table[(rows.t_s >= first_s) & (rows.t_s <= last_s)])
-        depth = self._size * np.nanmedian(inside.depth_m) if np.isfinite(inside.depth_m).any() else None
-        if depth is None:
+        known = np.isfinite(inside.depth_m)
+        if not known.any():
             return None
+        depth = self._size * float(np.median(inside.depth_m[known]))
         sd = depth * self._size_sd / self._size
-        fall = fitted_fall(inside.seen((float(depth), float(sd))), self._standpoint.down_cam, begin=begin)
+        seen = inside.seen(((float(inside.t_s[known].mean()), depth, sd), *self._at_edge(first_s)))
+        fall = fitted_fall(seen, self._standpoint.down_cam, begin=begin)
+        if fall is not None:
+            noise = honest(seen, fall)
+            again = fitted_fall(replace(seen, sd=seen.sd * noise), self._standpoint.down_cam, begin=fall)
+            fall = None if again is None else replace(again, noise=noise)
         if fall is None or abs(float(np.median(fall.at(inside.t_s)[:, 2])) - depth) > _FAR_SIGMAS * sd:
             return None
         return fall
+
+    def _at_edge(self, take_off_s: float) -> tuple[tuple[float, float, float], ...]:
+        """Where a board is known falls begin at its edge: the depth of the centre of gravity there."""
+        if self._standpoint.board is None:
+            return ()
+        turn, place = self._standpoint.world_from_cam[:3, :3], self._standpoint.world_from_cam[:3, 3]
+        ahead = turn[:, 2]
+        sd = float(np.linalg.norm(ahead * OFF_EDGE_SD_M))
+        return ((take_off_s, float((OFF_EDGE_M - place) @ ahead), sd),)
 
     def _heights(self, rows: Rows) -> tuple[Floats, Floats] | None:
         """Heights above the camera (N,) and their deviations: the ray's rise over the level distance, which changes
@@ -302,7 +322,7 @@ class Placing:
         up = -self._standpoint.down_cam
         place = fall.at(rows.t_s)
         ray = np.column_stack([rows.flat, np.ones(len(rows.t_s))])
-        noise = place[:, 2] * rows.flat_sd * np.sqrt(max(fall.chi2, 1.0))
+        noise = place[:, 2] * rows.flat_sd * fall.noise
         # Beyond the frames it was fitted to, a fall itself is ever less sure.
         return (ray * place[:, 2:] - place) @ up, np.sqrt(noise**2 + fall.covariance_at(rows.t_s) @ up @ up)
 
@@ -316,7 +336,7 @@ class Placing:
             return
         ratio = flown.fall.at(rows.t_s[inside])[:, 2] / rows.depth_m[inside]
         noise = 1.25 * float(np.std(ratio)) / np.sqrt(len(ratio) / 4)  # neighbouring frames err alike
-        sd = float(np.hypot(flown.fall.depth_sd * np.sqrt(max(flown.fall.chi2, 1.0)), noise))
+        sd = float(np.hypot(flown.fall.depth_sd, noise))
         weight, prior = 1 / sd**2, 1 / SIZE_SD**2
         self._size = float((weight * np.median(ratio) + prior) / (weight + prior))
         self._size_sd = float((weight + prior) ** -0.5)
@@ -375,7 +395,7 @@ class Placing:
             return None
         at = np.array([t_s])
         centre = _CENTRE @ pose_m
-        covariance = flown.fall.covariance_at(at)[0] * max(flown.fall.chi2, 1.0)
+        covariance = flown.fall.covariance_at(at)[0]
         return flown.fall.at(at)[0] - centre, covariance + np.eye(3) * (0.03**2 + (0.1 * centre) ** 2)
 
 

@@ -53,12 +53,14 @@ class DiveReport(msgspec.Struct, frozen=True, kw_only=True):
     last_seq: int
     """Frames of take-off and entry."""
     board_height_m: float | None = None
+    board_kind: Literal["springboard", "platform"] | None = None
+    """Of a board that is known; the height may also be judged by the fall."""
 
     take_off_s: Estimate
     entry_s: Estimate
     flight_time_s: Estimate
-    take_off_fall_s: float
-    entry_fall_s: float
+    take_off_fall_s: Estimate
+    entry_fall_s: Estimate
     """The same two moments by the fall alone, without contact with board or water: they should agree within 0.1 s."""
 
     speed_up_m_s: Estimate

@@ -1,7 +1,7 @@
 """How a camera stands in the world, as far as it is known: calibrated, or guessed and said to be guessed."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from calibration.venue import Board, Calibration
 
 Floats = NDArray[np.float64]
 World = Literal["metric", "estimated"]
+
+_DOWN_PICTURE: Final = np.array([0.0, 1.0, 0.0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +38,18 @@ class Standpoint:
         return np.asarray(points_cam_m @ self.world_from_cam[:3, :3].T + self.world_from_cam[:3, 3])
 
 
-def standpoint(calibration: Calibration | None, width: int, height: int, vertical_fov_deg: float) -> Standpoint:
-    """Where the camera of pictures of this size stands; without a calibration level, with this field of view."""
+def standpoint(camera: Camera, calibration: Calibration | None) -> Standpoint:
+    """Where a camera stands by its calibration; without one it is taken to stand level.
+
+    `camera` is that of the calibration for pictures of the size at hand, or a guess.
+    """
     if calibration is None:
-        return Standpoint(Camera.guessed(width, height, vertical_fov_deg), levelled(np.array([0.0, 1, 0])), "estimated")
+        return Standpoint(camera, levelled(_DOWN_PICTURE), "estimated")
     if calibration.world_from_cam is not None:
-        return Standpoint(calibration.camera, calibration.world_from_cam, "metric", calibration.board)
-    down = calibration.gravity_cam
-    if down is None:
-        return Standpoint(calibration.camera, levelled(np.array([0.0, 1, 0])), "estimated")
-    return Standpoint(calibration.camera, levelled(down), "metric")
+        return Standpoint(camera, calibration.world_from_cam, "metric", calibration.board)
+    if calibration.gravity_cam is not None:
+        return Standpoint(camera, levelled(calibration.gravity_cam), "metric")
+    return Standpoint(camera, levelled(_DOWN_PICTURE), "estimated")
 
 
 def levelled(down_cam: Floats) -> Floats:

@@ -10,6 +10,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from flight.report import DiveReport, JumpReport, Phase
+
 SCHEMA: Final = 1
 """Version of the wire; a consumer refuses a higher one."""
 
@@ -19,7 +21,11 @@ Box = tuple[float, float, float, float]
 Matrix3 = tuple[float, float, float, float, float, float, float, float, float]
 Revision = Literal["provisional", "refined", "final"]
 TrackState = Literal["none", "acquired", "followed", "coasted"]
-EventKind = Literal["stream_started", "subject_acquired", "subject_lost", "stream_restarted", "stream_ended"]
+EventKind = Literal[
+    "stream_started", "subject_acquired", "subject_lost", "dive", "jump", "stream_restarted", "stream_ended"
+]
+Provenance = Literal["measured", "completed", "predicted"]
+Symmetric3 = tuple[float, float, float, float, float, float]
 
 
 class Stamp(msgspec.Struct, frozen=True, array_like=True):
@@ -68,7 +74,8 @@ class Frame(Message, frozen=True, kw_only=True, tag="frame"):
 class OfSubject(Message, frozen=True, kw_only=True):
     """What every message about a subject carries on its way from track to smooth.
 
-    `state` none: nobody is seen, box and crop are absent. `crop_img_px` is the crop's centre u, v and its height.
+    `state` none: nobody is seen, box and crop are absent. `crop_img_px` is the crop's centre u, v and its height: where
+    the camera is known, the height in pixels of that camera turned to look at the centre (`engines.view`).
     """
 
     width: int
@@ -124,7 +131,13 @@ class PoseFrame(Message, frozen=True, kw_only=True, tag="pose"):
     joints_sd_m: tuple[float, ...] = ()
     root_cam_m: Point3 | None = None
     focal_px: float = 0.0
-    metric: Literal["none", "estimated"] = "none"
+    metric: Literal["none", "estimated", "metric"] = "none"
+    world: Literal["none", "estimated", "metric"] = "none"
+    joints_world_m: tuple[Point3, ...] = ()
+    joints_cov_m2: tuple[Symmetric3, ...] = ()
+    provenance: tuple[Provenance, ...] = ()
+    phase: Phase = "idle"
+    phase_conf: float = 0.0
 
 
 class Event(Message, frozen=True, kw_only=True, tag="event"):
@@ -133,6 +146,8 @@ class Event(Message, frozen=True, kw_only=True, tag="event"):
     kind: EventKind
     subject: int = 0
     detail: str = ""
+    dive: DiveReport | None = None
+    jump: JumpReport | None = None
 
 
 class End(Message, frozen=True, kw_only=True, tag="end"):

@@ -11,7 +11,11 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from pipeline.config import Config
+from engines.view import Views
+from flight.analysis import Told
+from flight.standpoint import standpoint
+from pipeline.config import Config, camera_of
+from pipeline.edges.dives import dives_of, write_dives
 from pipeline.edges.overlay import write_overlay
 from pipeline.edges.plot import write_plot
 from pipeline.edges.poses import Poses
@@ -20,7 +24,7 @@ from pipeline.edges.truth import Truth, truth_beside
 from pipeline.errors import OutputError, PosecastError, SourceError
 from pipeline.live import finished
 from pipeline.messages import Event, Health, Hello, PoseFrame, Revision
-from pipeline.report import demo_table, next_command, starting_note, written_files
+from pipeline.report import demo_table, dive_lines, next_command, starting_note, written_files
 from pipeline.sources import open_source
 from pipeline.subscribe import Subscription
 from pipeline.supervisor import Outcome, Supervisor, new_run_dir
@@ -91,14 +95,27 @@ def replay(
             weights=config.engines.weights,
         )
         poses = Poses.read(folder / "poses.npz")
+        dives = write_dives(_dives(poses, recording, config), folder, Path(file).name)
         if overlay:
             drawing = progress.add_task(f"overlay  {Path(file).name}", total=recording.frames_in)
             write_overlay(file, poses, folder / "overlay.mp4", lambda done: progress.update(drawing, completed=done))
         if plot:
             write_plot(poses, folder / "plot.png", truth)
     console.print(demo_table(summary))
+    for line in dive_lines(recording.recorder.reports, dives):
+        console.print(line)
     console.print(written_files(folder))
     return finished(outcome, errors)
+
+
+def _dives(poses: Poses, recording: "Recording", config: Config) -> list[Told]:
+    """The dives of the recording with their curves."""
+    if not len(poses):
+        return []
+    calibration = camera_of(config)
+    views = Views(None if calibration is None else calibration.camera, config.camera.vertical_fov_deg)
+    where = standpoint(views.camera(*(int(side) for side in poses.size_px[-1])), calibration)
+    return dives_of(poses, recording.recorder.reports, where)
 
 
 def _examined(file: str, config: Config) -> int | None:

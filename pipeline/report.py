@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from flight.report import DiveReport, JumpReport
 from pipeline.messages import Health
 from pipeline.topology import Node
 
@@ -66,6 +67,22 @@ def demo_table(summary: Mapping[str, Any]) -> Group:
     for row in (*_counts(summary), *_speed(summary), *_errors(summary)):
         figures.add_row(*row)
     return Group(Text(str(summary["source"]), style="bold"), figures, Text(), stage_table(summary))
+
+
+def dive_lines(reports: Sequence[DiveReport | JumpReport], paths: Sequence[Path]) -> list[Text]:
+    """A line for each dive or jump of a replay, and where to read more."""
+    pages = [path.name for path in paths if path.suffix == ".html"]
+    lines = []
+    for report in reports:
+        time = f"{report.flight_time_s.value:.2f} s in the air"
+        if isinstance(report, JumpReport):
+            lines.append(Text(f"jump   {time}, {report.height_m.value:.2f} m high"))
+            continue
+        guess = report.numbers[0] if report.numbers else None
+        code = "number not known" if guess is None else f"{guess.code} ({guess.probability:.0%})"
+        turned = f"{report.somersaults:g} somersaults, {report.twists:g} twists, {report.position}"
+        lines.append(Text(f"dive   {code}: {turned}; {time}, entry {report.entry_angle_deg.value:+.0f} degrees"))
+    return [*lines, Text(f"       read {', '.join(pages)}", style="dim")] if pages else lines
 
 
 def starting_note(health: Health) -> str:

@@ -22,6 +22,7 @@ from typing import Final
 import msgspec
 import zmq
 
+from calibration.errors import CalibrationError
 from engines.errors import EngineError
 from pipeline.bus import LIVE_QUEUE, REPLAY_QUEUE, Inbox, Outbox, PublicSocket, endpoint
 from pipeline.config import Config
@@ -96,7 +97,7 @@ class Worker:
         try:
             self._loop(node, pulse)
             self._codes.append(0)
-        except (PosecastError, EngineError) as error:
+        except (PosecastError, EngineError, CalibrationError) as error:
             self._fail(pulse, str(error), getattr(error, "exit_code", 2))
         except Exception as error:
             traceback.print_exc()

@@ -174,8 +174,8 @@ def _bend(name: str, hip_deg: float, knee_deg: float) -> Number | None:
     return Number(name, f"{number(hip_deg, 0)}° / {number(knee_deg, 0)}", "°", note="180° is straight.")
 
 
-def _by_fall(name: str, fall_s: float, contact_s: float, contact: str) -> Number | None:
-    apart_ms = 1000 * (fall_s - contact_s)
+def _by_fall(name: str, fall_s: Estimate, contact_s: float, contact: str) -> Number | None:
+    apart_ms = 1000 * (fall_s.value - contact_s)
     note = f"{number(abs(apart_ms), 0)} ms {'after' if apart_ms > 0 else 'before'} the {contact}; both should agree."
     return shown(f"{name} by the fall alone", fall_s, 3, "s", note)
 

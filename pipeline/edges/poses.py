@@ -3,19 +3,24 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from engines.skeleton import JOINT_NAMES, J
+from flight.report import Phase
 from pipeline.edges.output import whole_file
 from pipeline.errors import OutputError
-from pipeline.messages import PoseFrame
+from pipeline.messages import PoseFrame, Provenance
 
 Floats = npt.NDArray[np.float32]
 
 REVISIONS: Final = ("provisional", "refined", "final")
+PROVENANCES: Final[tuple[Provenance, ...]] = get_args(Provenance)
+PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
+WORLDS: Final = ("none", "estimated", "metric")
+"""What the codes of these columns mean, by their place."""
 RANK: Final = {name: rank for rank, name in enumerate(REVISIONS)}
 """A higher rank supersedes a lower one; the code of a revision in `Poses.revision`."""
 
@@ -37,6 +42,12 @@ ROW: Final = np.dtype(
         ("joints_root_m", np.float32, (J, 3)),
         ("joints_sd_m", np.float32, (J,)),
         ("root_cam_m", np.float32, (3,)),
+        ("joints_world_m", np.float32, (J, 3)),
+        ("joints_cov_m2", np.float32, (J, 6)),
+        ("provenance", np.int8, (J,)),
+        ("phase", np.int8),
+        ("phase_conf", np.float32),
+        ("world", np.int8),
     ]
 )
 """One frame, compact: a recording of hours stays in memory."""
@@ -57,6 +68,11 @@ def row_of(pose: PoseFrame) -> npt.NDArray[Any]:
     row["joints_root_m"] = pose.joints_root_m if seen and pose.joints_root_m else nothing
     row["joints_sd_m"] = pose.joints_sd_m if seen and pose.joints_sd_m else nothing
     row["root_cam_m"] = pose.root_cam_m if seen and pose.root_cam_m else nothing
+    row["joints_world_m"] = pose.joints_world_m if seen and pose.joints_world_m else nothing
+    row["joints_cov_m2"] = pose.joints_cov_m2 if seen and pose.joints_cov_m2 else nothing
+    row["provenance"] = [PROVENANCES.index(of) for of in pose.provenance] if seen and pose.provenance else -1
+    row["phase"], row["phase_conf"] = PHASES.index(pose.phase), pose.phase_conf
+    row["world"] = WORLDS.index(pose.world)
     return row
 
 
@@ -85,6 +101,12 @@ class Poses:
     joints_root_m: Floats  # [F,17,3]
     joints_sd_m: Floats  # [F,17]
     root_cam_m: Floats  # [F,3]
+    joints_world_m: Floats  # [F,17,3]
+    joints_cov_m2: Floats  # [F,17,6] xx, xy, xz, yy, yz, zz
+    provenance: npt.NDArray[np.int8]  # [F,17] indices into `PROVENANCES`, -1: no joint
+    phase: npt.NDArray[np.int8]  # [F] indices into `PHASES`
+    phase_conf: Floats  # [F]
+    world: npt.NDArray[np.int8]  # [F] indices into `WORLDS`
 
     def __len__(self) -> int:
         return len(self.seq)
@@ -109,7 +131,13 @@ class Poses:
         columns: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
         with whole_file(path) as part, part.open("wb") as handle:
             np.savez_compressed(
-                handle, joint_names=np.array(JOINT_NAMES), revision_names=np.array(REVISIONS), **columns
+                handle,
+                joint_names=np.array(JOINT_NAMES),
+                revision_names=np.array(REVISIONS),
+                provenance_names=np.array(PROVENANCES),
+                phase_names=np.array(PHASES),
+                world_names=np.array(WORLDS),
+                **columns,
             )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from engines.errors import WeightsError
 from engines.store import manifest
+from flight.report import DiveReport, JumpReport
 from pipeline.edges.output import finish, make_folder, part_of, refuse, whole_file
 from pipeline.edges.poses import Best, Poses
 from pipeline.edges.truth import Truth, video_errors
@@ -85,6 +86,8 @@ class Recorder:
         self._revisions: Counter[str] = Counter()
         self._events: Counter[str] = Counter()
         self._complete: set[int] = set()
+        self.reports: list[DiveReport | JumpReport] = []
+        """Of dives and jumps, in order."""
         self._started_s = time.monotonic()
         self._path = folder / "poses.msgpack"
         self._file = self._open()
@@ -110,6 +113,8 @@ class Recorder:
             raise refuse(self._path, error) from error
         if isinstance(message, Event):
             self._events[message.kind] += 1
+            report = message.dive or message.jump
+            self.reports += [] if report is None else [report]
             return
         self._best.add(message)
         self._timing.add(message)
@@ -168,9 +173,25 @@ class Recorder:
             "capture_to_publish_ms": self._timing.latency_ms(),
             "revisions": dict(self._revisions),
             "events": dict(self._events),
+            "dives": [_in_short(report) for report in self.reports],
             "tracked_share": round(float(poses.tracked.mean()), 4) if len(poses) else 0.0,
             "rss_bytes": sum(beat.rss_bytes for beat in health.values()),
         }
+
+
+def _in_short(report: DiveReport | JumpReport) -> dict[str, Any]:
+    """A dive or a jump in a line of the summary."""
+    flight_s = round(report.flight_time_s.value, 3)
+    if isinstance(report, JumpReport):
+        return {"take_off_s": round(report.take_off_s.value, 3), "flight_time_s": flight_s}
+    best = report.numbers[0] if report.numbers else None
+    return {
+        "number": None if best is None else best.code,
+        "probability": None if best is None else round(best.probability, 3),
+        "take_off_s": round(report.take_off_s.value, 3),
+        "flight_time_s": flight_s,
+        "flags": [flag.key for flag in report.flags],
+    }
 
 
 def versions() -> dict[str, str]:

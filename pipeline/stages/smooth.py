@@ -1,7 +1,8 @@
 """smooth: the sliding window over time, and the revisions of every frame: provisional, refined, final.
 
 A later revision replaces an earlier one. Provisional poses come from the newest frames the window holds, refined ones
-look a quarter of a second ahead, final ones (replay) have the window centred on them.
+look a quarter of a second ahead, final ones (replay) have the window centred on them. Each is placed in the world
+(`pipeline.world`), and a dive that is over is told as an event.
 """
 
 from collections import deque
@@ -12,16 +13,19 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from calibration.camera import Camera
-from calibration.root import root_from_joints
-from engines.codecs import Crop, box_token, fitted, normalised_keypoints
+from calibration.venue import Calibration
+from engines.codecs import fitted
 from engines.contracts import TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW, WINDOW
 from engines.session import Session
 from engines.skeleton import PELVIS, J
-from pipeline.config import Config
+from engines.view import View
+from flight.analysis import Told
+from flight.report import DiveReport
+from pipeline.config import Config, camera_of
 from pipeline.messages import Event, EventKind, Hypotheses, Point3, PoseFrame, Revision, moment_of
 from pipeline.stage import Host
 from pipeline.window import Look, Measured, Window
+from pipeline.world import World
 
 Array = npt.NDArray[np.float32]
 
@@ -36,18 +40,24 @@ class Held:
     message: Hypotheses
     cell: int
     decoded: Array | None
+    view: View | None
 
 
 class Smooth:
     """Turns hypotheses into poses in time, and tells what happens to the subject."""
 
     def __init__(
-        self, config: Config, frame_session: Session, live_session: Session, window_session: Session | None = None
+        self,
+        config: Config,
+        frame_session: Session,
+        live_session: Session,
+        window_session: Session | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
-        """`window_session` makes the final poses; without those it is not needed."""
+        """`window_session` makes the final poses; without those it is not needed. `calibration`: where the camera is
+        known."""
         self._settings = config.smooth
-        self._fov_deg = config.camera.vertical_fov_deg
-        self._camera: Camera | None = None
+        self._world = World(config, calibration, "final" if config.smooth.final else "refined")
         self._sessions = (frame_session, live_session, window_session)
         self._window: Window | None = None
         self._recent: deque[Held] = deque(maxlen=3)
@@ -65,16 +75,19 @@ class Smooth:
         if self._window is None or self._began_again(message):
             yield from self._tail()
             self._window = Window(*self._sessions, message.rate_hz)
+            self._world.forget()
             self._looks.clear()
         elif self._is_another(message):
             # First what is still owed of the former subject: the window cannot tell whose its frames are.
             yield from self._tail()
             self._window.forget()
+            self._world.forget()
         self._take(message, self._window)
         self._look(self._window)
         yield from self._provisional()
         yield from self._refined(self._window, self._window.newest - self._settings.refined)
         yield from self._final(self._window, self._window.newest - self._settings.final_lookahead)
+        yield from (_told(message, self._subject, told) for told in self._world.told())
         self._last = message
 
     def flush(self) -> Iterable[PoseFrame | Event]:
@@ -83,10 +96,12 @@ class Smooth:
         if self._last is not None:
             yield _event(self._last, "stream_ended", self._subject, f"{self._frames} frames")
 
-    def _tail(self) -> Iterator[PoseFrame]:
+    def _tail(self) -> Iterator[PoseFrame | Event]:
         if self._window is not None:
             yield from self._refined(self._window, self._window.newest)
             yield from self._final(self._window, self._window.newest)
+        if self._last is not None:
+            yield from (_told(self._last, self._subject, told) for told in self._world.told(ended=True))
 
     def _began_again(self, message: Hypotheses) -> bool:
         return self._last is not None and message.t_media_ns < self._last.t_media_ns
@@ -109,28 +124,20 @@ class Smooth:
 
     def _take(self, message: Hypotheses, window: Window) -> None:
         decoded = _mean(message)
-        held = Held(message, window.push(message.t_media_ns, self._measured(message, decoded)), decoded)
+        view = self._world.view_of(message)
+        held = Held(message, window.push(message.t_media_ns, self._measured(message, decoded, view)), decoded, view)
         self._frames += 1
         self._recent.append(held)
         self._to_refine.append(held)
         if self._settings.final:
             self._to_finish.append(held)
 
-    def _measured(self, message: Hypotheses, decoded: Array | None) -> Measured | None:
-        if not message.joints_img_px or message.crop_img_px is None:
+    def _measured(self, message: Hypotheses, decoded: Array | None, view: View | None) -> Measured | None:
+        if view is None:
             return None
-        u, v, height_px = message.crop_img_px
-        crop = Crop((u, v), height_px)
         missing = np.asarray(message.joints_conf, np.float32) < self._settings.min_confidence
-        camera = self._camera_of(message)
-        keypoints = normalised_keypoints(message.joints_img_px, crop)
-        fused = None if decoded is None else decoded - decoded[PELVIS]
-        return Measured(keypoints, missing.astype(np.float32), box_token(crop, camera), fused)
-
-    def _camera_of(self, message: Hypotheses) -> Camera:
-        if self._camera is None or (self._camera.width, self._camera.height) != (message.width, message.height):
-            self._camera = Camera.guessed(message.width, message.height, self._fov_deg)
-        return self._camera
+        fused = None if decoded is None else view.view_from_cam(decoded - decoded[PELVIS])
+        return Measured(view.keypoints(message.joints_img_px), missing.astype(np.float32), view.box, fused)
 
     def _look(self, window: Window) -> None:
         """A look at the window; provisional and refined poses are both read from it."""
@@ -158,22 +165,22 @@ class Smooth:
             poses = window.poses(end, end - centre)
             while self._to_finish and self._to_finish[0].cell < first + _FINAL_BLOCK:
                 frame = self._to_finish.popleft()
-                pose = frame.decoded if poses is None else fitted(poses, WINDOW - 1 + frame.cell - end)
-                yield self._publish(
-                    frame, "final", min(self._settings.final_lookahead, window.newest - frame.cell), pose
-                )
+                pose = frame.decoded
+                if poses is not None and frame.view is not None:
+                    pose = frame.view.cam_from_view(fitted(poses, WINDOW - 1 + frame.cell - end))
+                lookahead = min(self._settings.final_lookahead, window.newest - frame.cell)
+                yield self._publish(frame, "final", lookahead, pose)
 
     def _read(self, frame: Held) -> Array | None:
         """The frame's pose by the last look that reaches it: behind a gap, by the one before the gap."""
-        if not frame.message.joints_img_px:
+        if frame.view is None:
             return None
         pose = next((look.pose(frame.cell) for look in reversed(self._looks) if look.reaches(frame.cell)), None)
-        return frame.decoded if pose is None else pose
+        return frame.decoded if pose is None else frame.view.cam_from_view(pose)
 
     def _publish(self, frame: Held, revision: Revision, lookahead: int, pose: Array | None) -> PoseFrame:
         message = frame.message
         tracked = bool(message.joints_img_px) and pose is not None
-        camera = self._camera_of(message)
         return PoseFrame(
             **moment_of(message),
             width=message.width,
@@ -189,9 +196,7 @@ class Smooth:
             joints_conf=message.joints_conf,
             joints_root_m=_points(pose) if tracked and pose is not None else (),
             joints_sd_m=_spread(message),
-            root_cam_m=_root(message, pose, camera) if tracked and pose is not None else None,
-            focal_px=camera.focal_px,
-            metric="estimated" if tracked else "none",
+            **self._world.fields(message, pose if tracked else None, revision),
         )
 
 
@@ -227,6 +232,15 @@ def _event(message: Hypotheses, kind: EventKind, subject: int, detail: str = "")
     )
 
 
+def _told(message: Hypotheses, subject: int, told: Told) -> Event:
+    """What a dive or a jump was, at the frame by which it was known."""
+    if isinstance(told.report, DiveReport):
+        code = told.report.numbers[0].code if told.report.numbers else "a dive"
+        return Event(**moment_of(message), kind="dive", subject=subject, detail=code, dive=told.report)
+    detail = f"{told.report.flight_time_s.value:.2f} s"
+    return Event(**moment_of(message), kind="jump", subject=subject, detail=detail, jump=told.report)
+
+
 def _hypotheses(message: Hypotheses) -> Array | None:
     if message.joints_root_m is None or message.count == 0:
         return None
@@ -246,11 +260,6 @@ def _spread(message: Hypotheses) -> tuple[float, ...]:
     return tuple(float(value) for value in np.sqrt(hypotheses.var(axis=0, ddof=1).mean(axis=-1)))
 
 
-def _root(message: Hypotheses, pose: Array, camera: Camera) -> Point3 | None:
-    root = root_from_joints(pose - pose[PELVIS], message.joints_img_px, message.joints_conf, camera)
-    return None if root is None else (float(root.root_cam_m[0]), float(root.root_cam_m[1]), float(root.root_cam_m[2]))
-
-
 def _points(pose: Array) -> tuple[Point3, ...]:
     return tuple((x, y, z) for x, y, z in (pose - pose[PELVIS]).tolist())
 
@@ -259,4 +268,5 @@ def build(host: Host) -> SmoothStreams:
     """The stage on this host."""
     frame, live = (host.session(contract) for contract in (TEMPORAL_FRAME, TEMPORAL_LIVE))
     window = host.session(TEMPORAL_WINDOW) if host.config.smooth.final else None
-    return SmoothStreams(lambda: Smooth(host.config, frame, live, window), live.device)
+    calibration = camera_of(host.config)
+    return SmoothStreams(lambda: Smooth(host.config, frame, live, window, calibration), live.device)

@@ -189,7 +189,7 @@ def test_numbers_that_are_not_known_are_left_out(dive):
     nothing = Estimate(math.nan, math.nan)
     unknown = dives.changed(
         dive, momentum_consistency=math.nan, entry_hip_deg=math.nan, peak_somersault_deg_s=math.nan, numbers=(),
-        take_off_fall_s=math.nan, entry_angle_deg=nothing, somersaults_turned=nothing, apex_s=math.nan,
+        take_off_fall_s=nothing, entry_angle_deg=nothing, somersaults_turned=nothing, apex_s=math.nan,
     )  # fmt: skip
     text = Page(dive_page(unknown, "dive-1")).text
     assert "nan" not in text.lower()

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import zmq
 
+from flight.report import POSITIONS, DiveReport, Flag, JumpReport, NumberGuess, Phase
 from pipeline.messages import (
     SCHEMA,
     Event,
@@ -20,6 +21,7 @@ from pipeline.messages import (
     Health,
     Hello,
     PoseFrame,
+    Provenance,
     Revision,
     Stamp,
     decode_public,
@@ -51,6 +53,8 @@ def words(kind: object) -> str:
         return f"map of {words(arguments[0])} to {words(arguments[1])}"
     if origin is tuple and arguments[-1] is Ellipsis:
         inner = arguments[0]
+        if inner in (NumberGuess, Flag):
+            return f"list of [{', '.join(words(field.type) for field in msgspec.structs.fields(inner))}]"
         pair = typing.get_origin(inner) is tuple
         return f"list of {'[' + ', '.join(map(words, typing.get_args(inner))) + ']' if pair else words(inner)}"
     if origin is tuple:
@@ -58,7 +62,12 @@ def words(kind: object) -> str:
         return f"list of {len(arguments)} {words(arguments[0])}"
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         fields = msgspec.structs.fields(kind)
-        return kind.__name__ if kind is Stamp else f"list of {len(fields)} {words(fields[0].type)}"
+        alike = len({field.type for field in fields}) == 1
+        return (
+            f"list of {len(fields)} {words(fields[0].type)}"
+            if kind.__struct_config__.array_like and alike
+            else kind.__name__
+        )
     assert isinstance(kind, type), kind
     return kind.__name__
 
@@ -70,11 +79,18 @@ def test_every_public_field_is_documented_with_its_type_and_no_other(struct):
     assert f"`type` is `{struct.__struct_config__.tag}`" in section(struct.__name__)
 
 
+@pytest.mark.parametrize("struct", (DiveReport, JumpReport), ids=lambda struct: struct.__name__)
+def test_every_field_of_a_report_is_documented_with_its_type_and_no_other(struct):
+    assert documented(struct.__name__) == {field.name: words(field.type) for field in msgspec.structs.fields(struct)}
+
+
 def test_every_value_of_a_choice_is_documented():
     for value in typing.get_args(EventKind):
         assert f"`{value}`" in section("Event")
-    for value in typing.get_args(Revision):
+    for value in (*typing.get_args(Revision), *typing.get_args(Provenance), *typing.get_args(Phase)):
         assert f"`{value}`" in section("PoseFrame")
+    for value in POSITIONS:
+        assert f"`{value}`" in section("DiveReport")
     for row in STAGES:
         assert f"`{row.name}`" in section("Health")
     assert typing.get_args(Revision) == REVISIONS
