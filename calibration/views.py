@@ -24,8 +24,8 @@ ENOUGH_VIEWS: Final = 20
 TOO_BLURRED_PX: Final = 8.0
 """Edges that take longer than this from black to white put their corners anywhere within pixels."""
 _ALIKE: Final = 0.06
-_TILTED: Final = 0.3
-"""Sine of the tilt from which a view counts as tilted: 17 degrees. A lens's distortion alone can look like 15."""
+_TILTED: Final = 0.25
+"""Sine of the tilt from which a view counts as tilted: 15 degrees."""
 _TILTED_VIEWS: Final = 2
 _LARGE: Final = 0.3
 _CELLS: Final = (

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from calibration.board import Kind, Markers, Pattern
 from calibration.errors import CalibrationError
-from pipeline.edges.output import whole_file
+from pipeline.edges.output import make_folder, whole_file
 
 PAPERS_MM: Final = {"a4": (297, 210), "a3": (420, 297), "a2": (594, 420), "a1": (841, 594), "a0": (1189, 841)}
 """Width and height of a sheet laid across (ISO 216)."""
@@ -32,6 +32,7 @@ def write_board(
     """Write the PDF and print what to do with it. Raises CalibrationError if the board does not fit the paper."""
     pattern = fitted(kind, sides, square_mm, markers, paper)
     figure = draw(pattern, paper)
+    make_folder(out.parent)
     with whole_file(out) as part:
         figure.savefig(part, format="pdf", metadata={"Title": f"posecast {pattern}", "CreationDate": None})
     console.print(f"{out}: {pattern}, on {paper.upper()}", soft_wrap=True, highlight=False)

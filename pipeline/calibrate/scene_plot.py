@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from calibration.store import Board, Calibration
-from pipeline.edges.output import whole_file
+from pipeline.edges.output import make_folder, whole_file
 
 Floats = NDArray[np.float64]
 
@@ -31,6 +31,7 @@ _ALONE_M: Final = 5.0
 def write_scene(calibration: Calibration, path: Path) -> None:
     """Write the figure as PNG, whole or not at all. Raises OutputError."""
     figure = draw(calibration)
+    make_folder(path.parent)
     with whole_file(path) as part:
         figure.savefig(part, format="png", dpi=110)
 

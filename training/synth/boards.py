@@ -29,6 +29,7 @@ _MARGIN_SQUARES = 0.5
 _SUPERSAMPLING = 2
 _SMEAR_PX = 2
 _TRIES = 50
+_GOLDEN = 0.618034
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def random_camera(rng: np.random.Generator, model: Model = "opencv", size_px: tu
     centre = ((width - 1) / 2 + rng.normal(0, 0.01 * width), (height - 1) / 2 + rng.normal(0, 0.01 * width))
     if model == "fisheye":
         focal = width * rng.uniform(0.4, 0.5)
-        return Camera(width, height, focal, centre, tuple(rng.normal(0, [0.02, 0.01, 0.003, 0.001])), model=model)
+        return Camera(width, height, focal, centre, tuple(rng.normal(0, [0.02, 0.004, 0.001, 0.0003])), model=model)
     focal = width / 2 / np.tan(np.deg2rad(rng.uniform(30, 80)) / 2)
     k1 = rng.uniform(-0.2, 0.05)
     distortion = (k1, rng.uniform(0.0, 0.3) * abs(k1), rng.normal(0, 5e-4), rng.normal(0, 5e-4))
@@ -79,7 +80,8 @@ def _shot(rng: np.random.Generator, camera: Camera, pattern: Pattern, index: int
     part = rng.uniform(0.25, 0.6)
     ray = camera.unproject(place)
     distance = pattern.size_mm[0] * camera.focal_px / (part * camera.width)
-    lean, about = np.deg2rad(rng.uniform(10, 42)), rng.uniform(0, 2 * np.pi)
+    # Every way in turn: after the golden section of a full turn the next is far from all before.
+    lean, about = np.deg2rad(rng.uniform(12, 42)), 2 * np.pi * (_GOLDEN * index + rng.uniform(0, 0.1))
     turn, _ = cv2.Rodrigues(np.array([np.cos(about), np.sin(about), 0.0]) * lean)
     roll, _ = cv2.Rodrigues(np.array([0.0, 0.0, rng.normal(0, 0.2)]))
     pose = np.eye(4)
