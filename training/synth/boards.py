@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -117,20 +118,42 @@ class Renderer:
 
     def _board(self, cam_from_board: Floats) -> tuple[Floats, Floats]:
         """Brightness of the print and the part of each pixel it covers, both [H, W]."""
-        texture_from_board = _texture_from_board(self.pattern)
-        plane = cam_from_board[:3, [0, 1, 3]] @ np.linalg.inv(texture_from_board)
-        place = self._rays @ np.linalg.inv(plane).T
+        print_ = np.zeros((self.camera.height, self.camera.width))
+        inside = np.zeros_like(print_)
+        left, top, right, bottom = self._around(cam_from_board)
+        if left >= right or top >= bottom:
+            return print_, inside
+        scale = _SUPERSAMPLING
+        rays = self._rays[top * scale : bottom * scale, left * scale : right * scale]
+        plane = cam_from_board[:3, [0, 1, 3]] @ np.linalg.inv(_texture_from_board(self.pattern))
+        place = rays @ np.linalg.inv(plane).T
         with np.errstate(all="ignore"):
-            u, v = place[..., 0] / place[..., 2], place[..., 1] / place[..., 2]
-        behind = ~(place[..., 2] > 0)
-        u, v = (np.where(behind, -1e4, axis).astype(np.float32) for axis in (u, v))
-        size = (self.camera.width, self.camera.height)
-        both = []
+            ahead = place[..., 2] > 0
+            u, v = (np.where(ahead, place[..., axis] / place[..., 2], -1e4).astype(np.float32) for axis in (0, 1))
+        shades = []
         for source in (self._texture, np.ones_like(self._texture)):
             fine = cv2.remap(source, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-            both.append(cv2.resize(fine, size, interpolation=cv2.INTER_AREA).astype(np.float64))
-        print_, inside = both
-        return print_ / np.maximum(inside, 1e-6), inside
+            shades.append(cv2.resize(fine, (right - left, bottom - top), interpolation=cv2.INTER_AREA))
+        part = np.s_[top:bottom, left:right]
+        inside[part] = shades[1]
+        print_[part] = shades[0] / np.maximum(shades[1], 1e-6)
+        return print_, inside
+
+    def _around(self, cam_from_board: Floats) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of what the sheet can cover, pixels; all of the picture if it is not known."""
+        width, height = self.camera.width, self.camera.height
+        margin = (_MARGIN_SQUARES + 0.2) * self.pattern.square_mm
+        low, high = np.full(2, -margin), np.array(self.pattern.size_mm) + margin
+        along = np.linspace(0, 1, 12)[:, None]
+        corners = np.array([low, (high[0], low[1]), high, (low[0], high[1]), low])
+        edge = np.concatenate([a + (b - a) * along for a, b in pairwise(corners)])
+        points = np.column_stack([edge, np.zeros(len(edge))]) @ cam_from_board[:3, :3].T + cam_from_board[:3, 3]
+        pixels = self.camera.project(points)
+        if not np.isfinite(pixels).all():
+            return 0, 0, width, height
+        left, top = np.floor(pixels.min(axis=0)).clip(0, (width, height)).astype(int)
+        right, bottom = np.ceil(pixels.max(axis=0) + 1).clip(0, (width, height)).astype(int)
+        return int(left), int(top), int(right), int(bottom)
 
 
 def texture(pattern: Pattern) -> npt.NDArray[np.float32]:
