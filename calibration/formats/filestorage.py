@@ -44,8 +44,11 @@ def cameras(path: Path, size_px: tuple[int, int] | None) -> list[Foreign]:
 
 
 def _opened(path: Path) -> Any:
+    text = path.read_text(encoding="utf-8-sig")
+    if not text.lstrip().startswith(("%YAML", "<", "{")):
+        text = f"%YAML:1.0\n---\n{text}"  # ROS leaves the first line out, which OpenCV before version 5 insists on
     try:
-        storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
+        storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
         opened = storage.isOpened() and not storage.root().empty()
     except (cv2.error, SystemError) as error:
         raise CalibrationError("neither TOML nor what OpenCV writes; expected a calibration") from error

@@ -19,7 +19,7 @@ from calibration.store import Calibration, save
 from calibration.views import MAX_VIEWS, TOO_BLURRED_PX, chosen, to_film
 from pipeline.calibrate.coverage import write_coverage
 from pipeline.calibrate.fit_plot import write_fit_plot
-from pipeline.calibrate.watching import Moment, Watch, watch
+from pipeline.calibrate.watching import Moment, Span, Watch, watch
 from pipeline.config import Config
 from pipeline.edges.output import make_folder
 from pipeline.sources import Source
@@ -32,16 +32,14 @@ _MANY: Final = 3 * MAX_VIEWS
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was typed. `start_s` and `end_s` are of recordings, `seconds` how long a live camera is watched."""
+    """What was typed."""
 
     sources: tuple[str, ...]
     out: Path
     pattern: Pattern
     model: Fitted
     name: str
-    start_s: float = 0.0
-    end_s: float = 0.0
-    seconds: float = 0.0
+    span: Span
 
 
 def calibrate_intrinsics(wanted: Wanted, console: Console) -> Fit:
@@ -81,9 +79,7 @@ class _Watcher:
     _drawn_s: float = 0.0
 
     def run(self, uri: str) -> None:
-        wanted = self.wanted
-        live_end = wanted.seconds or wanted.end_s
-        watch(self.watched, uri, Config(), (wanted.start_s, live_end), self._done)
+        watch(self.watched, uri, Config(), self.wanted.span, self._done)
         self.progress.update(
             self.task, total=1, completed=1, said=f"seen in {self.watched.found} of {self.watched.searched} pictures"
         )
@@ -96,7 +92,7 @@ class _Watcher:
             views = chosen(watched.views, self.wanted.pattern, size)
             advice = to_film(views, self.wanted.pattern, size)
             said = advice[0] if advice else "that will do"
-            enough = not advice and not self.wanted.seconds
+            enough = not advice and not self.wanted.span.live_s
             self._draw(moment, view, views, advice)
             if len(watched.views) > _MANY:
                 watched.views[:] = views

@@ -79,6 +79,15 @@ class Watch:
 
 
 @dataclass(frozen=True)
+class Span:
+    """From which second to which a recording is searched, and for how long a live source; 0: to the end, for ever."""
+
+    start_s: float = 0.0
+    end_s: float = 0.0
+    live_s: float = 0.0
+
+
+@dataclass(frozen=True)
 class Moment:
     """The sharpest picture of a moment: luma (H, W) as shown, and at which second of the source it was."""
 
@@ -123,7 +132,7 @@ def watch(
     watched: Watch,
     uri: str,
     config: Config,
-    span_s: tuple[float, float],
+    span: Span,
     done: Callable[[Source, Moment, View | None], bool],
 ) -> None:
     """Search one source. `done` hears of every picture that was searched, and says whether that is enough.
@@ -133,8 +142,9 @@ def watch(
     source = open_source(uri, config)
     try:
         watched.sized(source)
-        deadline = time.monotonic() + span_s[1] if source.info.live and span_s[1] else np.inf
-        start_s, end_s = (0.0, 0.0) if source.info.live else span_s
+        live = source.info.live
+        deadline = time.monotonic() + span.live_s if live and span.live_s else np.inf
+        start_s, end_s = (0.0, 0.0) if live else (span.start_s, span.end_s)
         for moment in moments(source, start_s, end_s, lambda: time.monotonic() > deadline):
             label = f"{source.info.name} {moment.t_s:.2f} s"
             if isinstance(source, FolderSource):
@@ -142,7 +152,7 @@ def watch(
             if done(source, moment, watched.search(moment.luma, label)):
                 return
     except KeyboardInterrupt:
-        if not source.info.live:
+        if not live:
             raise
     finally:
         source.close()

@@ -15,7 +15,7 @@ from calibration.errors import CalibrationError
 from calibration.store import load
 from pipeline.calibrate.coverage import WIDTH_PX, drawn
 from pipeline.calibrate.intrinsics import Wanted, calibrate_intrinsics
-from pipeline.calibrate.watching import Watch, luma_of, moments
+from pipeline.calibrate.watching import Span, Watch, luma_of, moments
 from pipeline.config import Config
 from pipeline.errors import SourceError
 from pipeline.picture import Picture
@@ -34,9 +34,9 @@ def film(tmp_path_factory, folder):
     return board_film(tmp_path_factory.mktemp("film") / "board.mp4", folder)
 
 
-def run(out, *sources, pattern=PATTERN, **more):
+def run(out, *sources, pattern=PATTERN, span=Span()):  # noqa: B008
     said = io.StringIO()
-    wanted = Wanted(tuple(map(str, sources)), out, pattern, "opencv", "left", **more)
+    wanted = Wanted(tuple(map(str, sources)), out, pattern, "opencv", "left", span)
     fit = calibrate_intrinsics(wanted, Console(file=said, width=160))
     return fit, said.getvalue()
 
@@ -157,7 +157,7 @@ def test_a_live_camera_is_watched_until_it_will_do(tmp_path, tmp_path_factory):
     sender = threading.Thread(target=stream_of, args=(film, "udp://127.0.0.1:24511?pkt_size=1316", stop))
     sender.start()
     try:
-        fit, said = run(tmp_path / "left.toml", "udp://127.0.0.1:24511?timeout=5000000", seconds=5.0)
+        fit, said = run(tmp_path / "left.toml", "udp://127.0.0.1:24511?timeout=5000000", span=Span(live_s=5.0))
     finally:
         stop.set()
         sender.join()
