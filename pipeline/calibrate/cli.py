@@ -61,9 +61,10 @@ def intrinsics(
     """
     from calibration.board import Pattern
     from pipeline.calibrate.intrinsics import Wanted, calibrate_intrinsics
+    from pipeline.calibrate.watching import Span
 
     pattern = Pattern(kind, columns, rows, square_mm, markers)
-    wanted = Wanted(tuple(sources), out, pattern, model, name or out.stem, start, end, seconds)
+    wanted = Wanted(tuple(sources), out, pattern, model, name or out.stem, Span(start, end, seconds))
     calibrate_intrinsics(wanted, console)
 
 
