@@ -30,8 +30,10 @@ LEVEL_SD_M: Final = 0.03
 _NEAR_S: Final = 0.18
 _LINE_S: Final = 0.07
 _RESTED_S: Final = 0.25
-_SLOWEST_M_S: Final = 0.4
-LIFTED_M: Final = 0.05
+_SLOWEST_M_S: Final = 0.2
+LIFTED_M: Final = 0.04
+_RISING: Final = 4
+"""Frames above that height by which the beginning of the rise is told."""
 
 
 def left_board(
@@ -43,39 +45,43 @@ def left_board(
     off by together, as they are where a camera looks steeply up.
     """
     near = np.isfinite(height_m) & (np.abs(t_s - guess_s) <= _NEAR_S)
-    if np.count_nonzero(near) < 4 or speed_m_s <= 0.2:
+    rising = _rising(height_m[near] - level_m)
+    if rising is None or speed_m_s <= _SLOWEST_M_S:
         return None
-    t, z = t_s[near], height_m[near] - level_m
-    places = np.flatnonzero((z[:-1] < 0) & (z[1:] >= 0))
-    if not len(places):
-        return None
-    # Noise may cross the level several times: the middle of the crossings is where a line is laid.
-    crossed = _crossed(t, z, float(t[places].mean()), speed_m_s, noise_m)
-    return Moment(crossed.t_s, float(np.hypot(crossed.sd_s, level_sd_m / speed_m_s)))
+    t, z = t_s[near][rising], height_m[near][rising] - level_m
+    slope = max(float(np.polyfit(t - guess_s, z, 1)[0]), speed_m_s / 2)
+    moment = float(np.mean(t - z / slope))
+    return Moment(moment, float(np.hypot(np.hypot(LEVEL_SD_M, level_sd_m), noise_m) / slope))
 
 
 def lifted(t_s: Floats, height_m: Floats, noise_m: float, guess_s: float) -> Moment | None:
     """When what rested on a platform, which does not give, begins to rise, from its heights (N,): wherever that is.
 
-    It rises with the square of time: when it is 5 cm up with a speed v, that began 2 x 5 cm / v before.
+    It rises with the square of time, so the root of its height is a straight line that is 0 at that moment.
     """
     resting = np.isfinite(height_m) & (t_s >= guess_s - _RESTED_S) & (t_s <= guess_s - _LINE_S)
     near = np.isfinite(height_m) & (t_s >= guess_s - _LINE_S) & (t_s <= guess_s + _NEAR_S)
-    if np.count_nonzero(resting) < 4 or np.count_nonzero(near) < 4:
+    if np.count_nonzero(resting) < 4:
         return None
-    t, z = t_s[near], height_m[near] - float(np.median(height_m[resting])) - LIFTED_M
-    places = np.flatnonzero((z[:-1] < 0) & (z[1:] >= 0))
-    if not len(places):
+    above = height_m[near] - float(np.median(height_m[resting]))
+    rising = _rising(above)
+    if rising is None:
         return None
-    at = float(t[places[-1]])
-    beside = np.abs(t - at) <= _LINE_S
-    if np.count_nonzero(beside) < 4:
+    root = np.sqrt(above[rising])
+    slope, value = np.polyfit(t_s[near][rising], root, 1)
+    if slope <= 0:
         return None
-    slope, value = np.polyfit(t[beside] - at, z[beside], 1)
-    if slope < _SLOWEST_M_S:
+    # Of the root, noise is noise over twice the root.
+    sd = np.hypot(noise_m / np.sqrt(_RISING), LEVEL_SD_M) / (2 * float(root.mean())) / slope
+    return Moment(float(-value / slope), float(sd))
+
+
+def _rising(above_m: Floats) -> slice | None:
+    """The first frames that are clearly, and for good, above 0; None where there are too few."""
+    low = np.flatnonzero(above_m < LIFTED_M)
+    if not len(low) or len(above_m) - int(low[-1]) - 1 < _RISING:
         return None
-    moment = at - value / slope - 2 * LIFTED_M / slope
-    return Moment(float(moment), float(np.hypot(noise_m, LEVEL_SD_M) / slope))
+    return slice(int(low[-1]) + 1, int(low[-1]) + 1 + _RISING)
 
 
 def met_water(t_s: Floats, lowest_m: Floats, water_z_m: float, speed_m_s: float, noise_m: float) -> Moment | None:

@@ -22,7 +22,8 @@ SIDEWAYS_M_S: Final = 1.5
 """Standard deviation of the speed across the vertical that is expected of whoever falls: divers leave at 1 m/s."""
 _HUBER: Final = 1.5
 _STEPS: Final = 30
-_SETTLED: Final = 1e-9
+_SETTLED: Final = 1e-5
+"""A step that lowers the cost by less than this share of it is the last: a hundredth of a standard deviation."""
 _NEAREST_M: Final = 0.3
 _LEAST_SCALE: Final = 0.2
 _MOST_ALIKE: Final = 0.85
@@ -200,10 +201,17 @@ def _moved(state: Floats, down: Floats, step: Floats, turn: bool) -> tuple[Float
 
 def _across(down: Floats) -> Floats:
     """Two unit vectors (2, 3) across the vertical and each other."""
-    helper = np.eye(3)[int(np.argmin(np.abs(down)))]
-    first = np.cross(down, helper)
-    first /= np.linalg.norm(first)
-    return np.stack([first, np.cross(down, first)])
+    x, y, z = down.tolist()
+    # Across gravity and the axis that is farthest from it.
+    if abs(x) <= min(abs(y), abs(z)):
+        a, b, c = 0.0, z, -y
+    elif abs(y) <= abs(z):
+        a, b, c = -z, 0.0, x
+    else:
+        a, b, c = y, -x, 0.0
+    size = (a * a + b * b + c * c) ** 0.5
+    a, b, c = a / size, b / size, c / size
+    return np.array([[a, b, c], [y * c - z * b, z * a - x * c, x * b - y * a]])
 
 
 def _linear(seen: Seen, down: Floats) -> Floats | None:

@@ -6,12 +6,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.skeleton import PELVIS, J
+from engines.skeleton import J
 
 Floats = NDArray[np.float64]
 
-_DIAGONAL: Final = [0, 3, 5]
-_LEAST_M2: Final = 1e-4
+POSE_SD_M: Final = 0.06
+"""Standard deviation, along any axis, of a measured joint about the body's place, where the decoder gives one pose and
+so says nothing of its spread; a joint that was not measured has twice, one of a frame in which nobody was seen three
+times that.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +49,16 @@ class Motion:
         return Motion(self.t_s[rows], self.joints_world_m[rows], self.joints_sd_m[rows])
 
 
-def spreads(covariance_m2: Floats) -> Floats:
-    """Standard deviations (T, 17) of joints about the pelvis from covariances (T, 17, 6): xx, xy, xz, yy, yz, zz.
+def spreads(provenance: NDArray[np.integer]) -> Floats:
+    """Standard deviations (...) of joints about the body's place: 0 measured, 1 completed, 2 predicted, -1 no joint."""
+    return np.asarray(POSE_SD_M * (1.0 + np.maximum(provenance, 0)))
 
-    A joint has the covariance of the pelvis and, on the diagonal, its own about that; the pelvis is as good as others.
+
+def doubts(covariance_m2: Floats, own_sd_m: Floats, pelvis_cam_m: Floats) -> Floats:
+    """Relative uncertainty (T,) of lengths: deviation of the body's place where it is largest, over its distance.
+
+    `covariance_m2` (T, 6) is that of the pelvis, xx, xy, xz, yy, yz, zz, of which `own_sd_m` (T,) is its own.
     """
-    diagonal = covariance_m2[..., _DIAGONAL]
-    own = (diagonal - diagonal[:, PELVIS : PELVIS + 1]).mean(axis=2)
-    least = np.partition(own, 1, axis=1)[:, 1:2]
-    return np.asarray(np.sqrt(np.maximum(np.maximum(own, least), _LEAST_M2)))
-
-
-def doubts(pelvis_covariance_m2: Floats, pelvis_cam_m: Floats) -> Floats:
-    """Relative uncertainty (T,) of lengths: deviation of the pelvis (T, 6) where it is largest over its distance."""
-    matrices = pelvis_covariance_m2[:, [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
-    largest = np.linalg.eigvalsh(matrices)[:, -1]
+    matrices = covariance_m2[:, [[0, 1, 2], [1, 3, 4], [2, 4, 5]]]
+    largest = np.linalg.eigvalsh(matrices)[:, -1] - own_sd_m**2
     return np.asarray(np.sqrt(np.maximum(largest, 0.0)) / np.linalg.norm(pelvis_cam_m, axis=1))

@@ -24,12 +24,14 @@ LEAST_GAIN: Final = 25.0
 MOST_FRAMES: Final = 220
 """Frames that are compared at once: their pairs are a square."""
 _SCALES: Final = (0.85, 0.92, 1.0, 1.08, 1.17)
+_DEAREST: Final = 5.0
 _BEYOND_S: Final = 0.04
 _INSIDE_S: Final = 0.45
 """Frames about the end of a stretch by which the departure is judged; some tenths after it the square of time describes
 it no more."""
 _SEARCHED_S: Final = np.arange(-0.08, 0.2401, 0.004)
-"""How far inside the end of a stretch the departure may be."""
+_EXPECTED_S: Final = (0.05, 0.07)
+"""How far inside the end of a stretch the departure may be, and where it mostly is, with its deviation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,9 @@ class Moment:
 
 def agreeing(above_m: Floats, sd_m: Floats) -> tuple[int, int] | None:
     """First and last frame of the stretch that lies on a parabola already known, from heights above it (N,)."""
-    score = np.where(np.isfinite(above_m) & np.isfinite(sd_m), WORTH - (above_m / sd_m) ** 2, 0.0)
+    # A frame that errs costs a few that agree, not all of them.
+    cost = np.minimum((above_m / sd_m) ** 2, _DEAREST * WORTH)
+    score = np.where(np.isfinite(above_m) & np.isfinite(sd_m), WORTH - cost, 0.0)
     total = np.concatenate([[0.0], np.cumsum(score)])
     lowest = np.minimum.accumulate(total)
     last = int(np.argmax(total[1:] - lowest[:-1]))
@@ -128,7 +132,7 @@ def departure(t_s: Floats, above_m: Floats, sd_m: Floats, end_s: float, before: 
     norm = (shape * shape * weight).sum(axis=1)
     bend = np.maximum((shape * above * weight).sum(axis=1) / np.where(norm > 0, norm, 1.0), 0.0)
     error = ((above - bend[:, None] * shape) ** 2 * weight).sum(axis=1)
-    return _lowest(moments, error)
+    return _lowest(moments, error + ((_SEARCHED_S - _EXPECTED_S[0]) / _EXPECTED_S[1]) ** 2)
 
 
 def _lowest(moments: Floats, error: Floats) -> Moment:

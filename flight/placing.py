@@ -34,6 +34,8 @@ ENTRY_S: Final = 0.3
 """From the first touch of the water until it has the whole body: at 9 m/s and 2.4 m of body."""
 _NEAR_S: Final = 0.3
 _BESIDE_S: Final = 1.2
+_ANYWHERE: Final = 10.0
+"""Relative deviation of a depth of which nothing is known."""
 _STANDS_M: Final = 0.03
 _STROLL_M_S: Final = 0.35
 """How far off an athlete may be so long before the take-off from where it is: a last step, a bending of the knees."""
@@ -42,8 +44,9 @@ _FLAT_FLOOR: Final = 0.01
 _LOST_SIGMAS: Final = 5.0
 _LOST_FRAMES: Final = 3
 _SURE_S: Final = 0.4
-"""Live, a fall is believed when it lasts so long already: a quick crouch falls freely for 0.3 s."""
-_SHORTEST_S: Final = 0.35
+"""Live, a fall is believed when it lasts so long already."""
+_SHORTEST_S: Final = 0.42
+"""A crouch on a springboard that gives way falls freely for almost as long; a shorter jump is 20 cm high."""
 OFF_EDGE_M: Final = np.array([0.12, 0.0, CENTRE_OFF_M])
 OFF_EDGE_SD_M: Final = np.array([0.25, 0.25, 0.2])
 """Centre of gravity in the world at the take-off from a board whose edge is the origin: a hand's breadth over the
@@ -51,6 +54,8 @@ water, in the middle, at half a stretched body's height."""
 _ROUGHLY_S: Final = 0.06
 """What the ends of a stretch are off by before the departure from the parabola is sought."""
 _REFITS: Final = 4
+_REFIT_SHARE: Final = 0.08
+"""A fall that grows is fitted again when it has become so much longer: a frame more of many changes little."""
 _FAR_SIGMAS: Final = 3.5
 """A fall farther from where the body's size puts it is none: something else bends as a fall would."""
 _SCALES_UNSURE: Final = (0.88, 1.0, 1.13)
@@ -108,6 +113,7 @@ class Placing:
         self._size, self._size_sd = 1.0, SIZE_SD
         self._now: Flown | None = None
         self._frames = 0
+        self._fitted_s = -np.inf
         self.flown: list[Flown] = []
         """Falls that are over, oldest first."""
 
@@ -122,7 +128,7 @@ class Placing:
         if joints_root_m is None or root is None:
             self._history.put(seq, t_s, None)
         else:
-            self._history.put(seq, t_s, _sighting(root, joints_root_m))
+            self._history.put(seq, t_s, sighting(root, joints_root_m))
             self._bones.learn(joints_root_m)
         if self._flies and newer:
             self._follow(t_s)
@@ -130,11 +136,16 @@ class Placing:
     def place(self, t_s: float, joints_root_m: Floats, root: Root | None) -> Placed | None:
         """The pose in space; None when neither the picture nor a fall says where."""
         pose = self._size * self._bones.applied(joints_root_m - joints_root_m[PELVIS])
-        guesses = [None if root is None else self._by_size(t_s, root, pose), self._by_fall(t_s, pose)]
-        known = [guess for guess in guesses if guess is not None]
-        if not known:
+        by_fall = self._by_fall(t_s, pose)
+        if root is None:
+            found = by_fall
+        elif by_fall is None:
+            found = self._by_size(t_s, root, pose)
+        else:
+            found = _fused([_along(root, by_fall[0]), by_fall])
+        if found is None:
             return None
-        root_cam_m, covariance = _fused(known)
+        root_cam_m, covariance = found
         turn = self._standpoint.world_from_cam[:3, :3]
         joints_world_m = self._standpoint.to_world(root_cam_m + pose)
         return Placed(joints_world_m, root_cam_m, turn @ covariance @ turn.T)
@@ -192,9 +203,11 @@ class Placing:
         if self._left(self._now, rows):
             self._finish(float(rows.t_s[-1 - _LOST_FRAMES]))
             return
-        fall = self._fitted(rows, self._now.take_off_s, t_s, self._now.fall)
-        if fall is not None:
-            self._now = replace(self._now, fall=fall, gain=self._now.gain + 1.0)
+        self._now = replace(self._now, gain=self._now.gain + 1.0)
+        if t_s - self._fitted_s >= _REFIT_SHARE * (t_s - self._now.take_off_s):
+            fall = self._fitted(rows, self._now.take_off_s, t_s, self._now.fall)
+            self._now = self._now if fall is None else replace(self._now, fall=fall)
+            self._fitted_s = t_s
 
     def _beginning(self, t_s: float) -> Flown | None:
         """The fall that the newest frames belong to."""
@@ -406,7 +419,17 @@ def _across(root: Root) -> Floats:
     return np.asarray(slopes @ root.covariance_m2 @ slopes.T)
 
 
-def _sighting(root: Root, joints_root_m: Floats) -> Sighting:
+def _along(root: Root, place_m: Floats) -> tuple[Floats, Floats]:
+    """The root's ray as a guess of where it is, at the depth of a place; of the depth it says nothing: the size of the
+    body has told the fall already."""
+    ray = root.root_cam_m / root.root_cam_m[2]
+    covariance = np.outer(ray, ray) * (_ANYWHERE * place_m[2]) ** 2
+    covariance[:2, :2] += place_m[2] ** 2 * _across(root)
+    return ray * place_m[2], covariance
+
+
+def sighting(root: Root, joints_root_m: Floats) -> Sighting:
+    """The centre of gravity of a pose (17, 3) whose pelvis was seen at `root`, as evidence for a fall."""
     pose = joints_root_m - joints_root_m[PELVIS]
     centre = root.root_cam_m + _CENTRE @ pose
     depth = float(centre[2])

@@ -6,7 +6,7 @@ whole: final poses are placed by that.
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from calibration.venue import Calibration
 from engines.skeleton import PELVIS
 from engines.view import View, Views
 from flight.analysis import AFTER_S, BEFORE_S, Told, told_of
-from flight.motion import Motion, doubts
+from flight.motion import Motion, doubts, spreads
 from flight.placing import ENTRY_S, Flown, Placed, Placing
 from flight.standpoint import Standpoint, standpoint
 from pipeline.config import Config
@@ -23,12 +23,8 @@ from pipeline.messages import Hypotheses, Provenance, Revision
 
 Floats = npt.NDArray[np.float64]
 
-POSE_SD_M: Final = 0.06
-"""Standard deviation, along any axis, of a measured joint about the pelvis where the decoder gives one pose and so says
-nothing of its spread; a joint that was not measured has twice, one of a frame without a picture of it three times that.
-"""
 _KEPT_S: Final = 8.0
-_DOUBT: Final[dict[Provenance, float]] = {"measured": 1.0, "completed": 2.0, "predicted": 3.0}
+_KINDS: Final[tuple[Provenance, ...]] = get_args(Provenance)
 
 
 class World:
@@ -85,7 +81,7 @@ class World:
         if placed is None:
             return fields
         provenance = self._provenance(message)
-        sd = _spread(message, provenance)
+        sd = spreads(np.array([_KINDS.index(of) for of in provenance]))
         if revision == self._reported:
             self._keep(message.seq, t_s, placed, sd)
         return fields | {
@@ -125,7 +121,7 @@ class World:
     def _keep(self, seq: int, t_s: float, placed: Placed, sd: Floats) -> None:
         if self._motion and t_s <= self._motion[-1][1]:
             return
-        doubt = float(doubts(_six(placed.root_covariance_m2)[None], placed.root_cam_m[None])[0])
+        doubt = float(doubts(_six(placed.root_covariance_m2)[None], np.zeros(1), placed.root_cam_m[None])[0])
         self._motion.append((seq, t_s, placed.joints_world_m, sd, doubt))
         while self._motion[0][1] < t_s - _KEPT_S:
             del self._motion[0]
@@ -147,20 +143,12 @@ class World:
         return tuple(kinds)
 
 
-def _spread(message: Hypotheses, provenance: tuple[Provenance, ...]) -> Floats:
-    """Standard deviation (17,) of each joint about the pelvis, metres."""
-    base = POSE_SD_M
-    return np.array([base * _DOUBT[of] for of in provenance])
-
-
 def _six(matrix: Floats) -> Floats:
     """xx, xy, xz, yy, yz, zz of a symmetric matrix (3, 3)."""
     return np.asarray(matrix[[0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]])
 
 
 def _covariances(root: Floats, sd: Floats) -> tuple[tuple[float, ...], ...]:
-    """Of each joint xx, xy, xz, yy, yz, zz: that of the pelvis, and on the diagonal the joint's own."""
+    """Of each joint xx, xy, xz, yy, yz, zz: that of the body's place, and on the diagonal the joint's own."""
     xx, xy, xz, yy, yz, zz = _six(root).tolist()
-    own = (sd**2).tolist()
-    own[PELVIS] = 0.0
-    return tuple((xx + more, xy, xz, yy + more, yz, zz + more) for more in own)
+    return tuple((xx + own, xy, xz, yy + own, yz, zz + own) for own in (sd**2).tolist())

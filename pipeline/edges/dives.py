@@ -44,8 +44,9 @@ def _told(poses: Poses, report: DiveReport | JumpReport, standpoint: Standpoint)
     rows = known & (seconds >= off.t_s - 2 * BEFORE_S) & (seconds <= entry.t_s + AFTER_S)
     if np.count_nonzero(rows) < 2:
         return None
-    covariance = poses.joints_cov_m2[rows].astype(np.float64)
     flying = (seconds[rows] >= off.t_s) & (seconds[rows] <= entry.t_s)
-    doubt = float(np.median(doubts(covariance[flying, PELVIS], poses.root_cam_m[rows][flying].astype(np.float64))))
-    motion = Motion(seconds[rows], poses.joints_world_m[rows].astype(np.float64), spreads(covariance))
-    return told_of(motion, poses.seq[rows], off, entry, standpoint, doubt)
+    sd, covariance = spreads(poses.provenance[rows]), poses.joints_cov_m2[rows, PELVIS].astype(np.float64)
+    doubt = doubts(covariance, sd[:, PELVIS], poses.root_cam_m[rows].astype(np.float64))
+    doubt_in_flight = float(np.median(doubt[flying] if flying.any() else doubt))
+    motion = Motion(seconds[rows], poses.joints_world_m[rows].astype(np.float64), sd)
+    return told_of(motion, poses.seq[rows], off, entry, standpoint, doubt_in_flight)

@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from calibration.camera import Camera
 from calibration.venue import Board
 from flight.analysis import Told, told_of
+from flight.fall import GRAVITY_M_S2, Seen, fitted_fall, fitted_vertical
 from flight.motion import Motion
-from flight.placing import Placing
+from flight.placing import Flown, Placing
 from flight.standpoint import Standpoint
+from training.errors import TrainingError
+from training.evaluate.result import Row
+from training.evaluate.told import NOMINAL_M
 from training.synth import dive, report, shots
 from training.synth.poses import joints_of
 
@@ -77,6 +81,7 @@ class Outcome:
     joints_world_m: Array  # (T, 17, 3), NaN where nothing was placed
     fall_depth: float  # relative error of the fall's depth, NaN where none was found
     inside: float  # share of frames in flight whose 95 % interval of the depth holds the truth
+    height_rms_m: float  # of the centre of gravity by the fall, as at 15 m
 
 
 def told_from_joints(seen: Sighted, seed: int, noise_m: float = NOISE_M, noise_px: float = NOISE_PX) -> Outcome:
@@ -97,25 +102,97 @@ def told_from_joints(seen: Sighted, seed: int, noise_m: float = NOISE_M, noise_p
         if found is not None:
             placed[k] = found.joints_world_m
     if flown is None:
-        return Outcome(seen, None, placed, np.nan, np.nan)
+        return Outcome(seen, None, placed, np.nan, np.nan, np.nan)
     motion = Motion(t_s, placed, np.full(placed.shape[:2], noise_m))
     doubt = flown.fall.depth_sd
     told = told_of(motion, np.arange(len(t_s)), flown.off, flown.entry, seen.standpoint, doubt)
     return Outcome(seen, told, placed, *_depth(seen, flown))
 
 
-def _depth(seen: Sighted, flown: Any) -> tuple[float, float]:
+def _depth(seen: Sighted, flown: Flown) -> tuple[float, float, float]:
     t_s, events = seen.truth.t_s, seen.truth.events_s
     flying = (t_s >= events["take_off"]) & (t_s <= events["entry"])
     inverse = np.linalg.inv(seen.standpoint.world_from_cam)
     centre = seen.truth.centre_world_m[flying] @ inverse[:3, :3].T + inverse[:3, 3]
     places, spread = flown.fall.at(t_s[flying]), flown.fall.covariance_at(t_s[flying])
-    off = places[:, 2] - centre[:, 2]
-    inside = np.abs(off) <= 1.96 * np.sqrt(spread[:, 2, 2])
-    return float(np.mean(off / centre[:, 2])), float(inside.mean())
+    off = places - centre
+    inside = np.abs(off[:, 2]) <= 1.96 * np.sqrt(spread[:, 2, 2])
+    height = float(np.sqrt(np.mean((off @ seen.standpoint.down_cam) ** 2)))
+    nominal = NOMINAL_M / float(np.linalg.norm(centre, axis=1).mean())
+    return float(np.mean(off[:, 2] / centre[:, 2])), float(inside.mean()), height * nominal
 
 
 def outcomes(count: int, first_seed: int = 0) -> Iterator[Outcome]:
     """Outcomes of dives of so many seeds."""
     for seed in range(first_seed, first_seed + count):
         yield told_from_joints(sighted(seed), seed)
+
+
+CASES_TITLE: Final = "Depth of a fall alone, by the camera"
+CASES: Final[dict[str, dict[str, float]]] = {
+    "10 m dive, 15 m away": {},
+    "3 m board": {"flight_s": 1.36, "up_m_s": 4.6},
+    "10 px of noise": {"noise_px": 10.0},
+    "120 frames a second": {"rate_hz": 120.0},
+    "30 m away, twice the focal length": {"distance_m": 30.0, "focal_px": 3000.0},
+    "camera looks 20 degrees down": {"pitch_deg": 20.0},
+    "moving away with 2 m/s": {"away_m_s": 2.0},
+    "middle of the box instead: 15 px at 2.5 Hz": {"swing_px": 15.0},
+}
+"""What differs from the first. The last is a control: not the centre of gravity but what turns about it."""
+TRIALS: Final = 200
+
+
+def camera_cases(trials: int = TRIALS) -> dict[str, Row]:
+    """Errors of falls fitted alone, gravity's direction given and not, for every case."""
+    return {name: _case(np.random.default_rng(93), trials, **changed) for name, changed in CASES.items()}
+
+
+def _case(rng: np.random.Generator, trials: int, **changed: float) -> Row:
+    depth, height, inside, free, astray = [], [], [], [], []
+    for _ in range(trials):
+        seen, places, down = falling_point(rng, **changed)
+        fall, vertical = fitted_fall(seen, down), fitted_vertical([seen])
+        if fall is None or vertical is None:
+            raise TrainingError("a simulated fall was not fitted: its noise hides it")
+        found = fall.at(seen.t_s)
+        depth.append(float(np.mean(found[:, 2] / places[:, 2])) - 1)
+        height.append(float(np.sqrt(np.mean(((found - places) @ down) ** 2))))
+        inside.append(abs(found[0, 2] - places[0, 2]) <= 1.96 * np.sqrt(fall.covariance[2, 2]))
+        free.append(float(np.mean(vertical.falls[0].at(seen.t_s)[:, 2] / places[:, 2])) - 1)
+        astray.append(float(np.degrees(np.arccos(np.clip(vertical.down_cam @ down, -1, 1)))))
+    return {
+        "depth bias %": 100 * float(np.mean(depth)),
+        "depth sd %": 100 * float(np.std(depth)),
+        "height rms, cm": 100 * float(np.sqrt(np.mean(np.square(height)))),
+        "coverage of 95 % intervals, %": 100 * float(np.mean(inside)),
+        "vertical unknown: its error, degrees": float(np.median(astray)),
+        "vertical unknown: depth, median %": 100 * float(np.median(free)),
+    }
+
+
+def falling_point(
+    rng: np.random.Generator,
+    focal_px: float = 1500.0,
+    distance_m: float = 15.0,
+    rate_hz: float = 50.0,
+    noise_px: float = NOISE_PX,
+    flight_s: float = 1.76,
+    up_m_s: float = 2.4,
+    out_m_s: float = 1.2,
+    yaw_deg: float = 20.0,
+    pitch_deg: float = 5.0,
+    away_m_s: float = 0.0,
+    swing_px: float = 0.0,
+) -> tuple[Seen, Array, Array]:
+    """A point that falls before a camera: what is seen of it, its places (N, 3) and down (3,) in camera axes."""
+    t = np.arange(0, flight_s, 1 / rate_hz)
+    yaw, pitch = np.radians(yaw_deg), np.radians(pitch_deg)
+    velocity = np.array([out_m_s * np.cos(yaw), out_m_s * np.sin(yaw) + away_m_s, up_m_s])
+    world = np.outer(t, velocity) - np.outer(t * t / 2, [0, 0, GRAVITY_M_S2])
+    ahead, right = np.array([0, np.cos(pitch), -np.sin(pitch)]), np.array([1.0, 0, 0])
+    cam_from_world = np.stack([right, np.cross(ahead, right), ahead])
+    places = (world - world.mean(axis=0)) @ cam_from_world.T + [0, 0, distance_m]
+    pixels = focal_px * places[:, :2] / places[:, 2:] + rng.normal(0, noise_px, (len(t), 2))
+    pixels[:, 1] += swing_px * np.sin(2 * np.pi * 2.5 * t + rng.uniform(0, 2 * np.pi))
+    return Seen(t, pixels / focal_px, np.full(len(t), noise_px / focal_px)), places, cam_from_world @ [0, 0, -1.0]

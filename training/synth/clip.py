@@ -198,12 +198,16 @@ def truth_map(truth: dive.Dive, cameras: list[Camera], seed: int, shot: Shot = D
     }
 
 
-def _stage(rng: np.random.Generator, seed: int, plan: dive.Plan, shot: Shot, thorough: bool = True) -> _Stage:
+def _stage(
+    rng: np.random.Generator, seed: int, plan: dive.Plan, shot: Shot, thorough: bool, camera: Camera | None
+) -> _Stage:
     model = load(MESH_FINE)
     body = model.athlete(rng)
     plan = dataclasses.replace(plan, female=body.phenotype["gender"])
     dived = dive.simulate(plan, anny_shape(model, body), FPS, thorough)
-    if shot == DEFAULT_SHOT:
+    if camera is not None:
+        cameras = [camera]
+    elif shot == DEFAULT_SHOT:
         cameras = [side_camera(plan)]
     else:
         # Numbers of its own, so that the same dive can be seen by many cameras.
@@ -213,10 +217,16 @@ def _stage(rng: np.random.Generator, seed: int, plan: dive.Plan, shot: Shot, tho
 
 
 def write(
-    folder: Path, seed: int, plan: dive.Plan, shot: Shot = DEFAULT_SHOT, thorough: bool = True, **more: Any
+    folder: Path,
+    seed: int,
+    plan: dive.Plan,
+    shot: Shot = DEFAULT_SHOT,
+    thorough: bool = True,
+    camera: Camera | None = None,
+    **more: Any,
 ) -> tuple[Path, Path]:
     """Render `folder`/dive.mp4 and `folder`/dive.truth.json, with `more` in the latter; returns both paths. `thorough`
-    is that of `dive.simulate`.
+    is that of `dive.simulate`; a `camera` is one that rests, in place of what `shot` asks for.
 
     Raises NoGraphicsError without OpenGL, DiveError when this body cannot make the dive, ShotError when no backdrop
     can hold what the camera sees.
@@ -224,7 +234,7 @@ def write(
     rng = np.random.default_rng([STREAM, seed])
     shot = shot.drawn(np.random.default_rng([STREAM, seed, 2]))
     folder.mkdir(parents=True, exist_ok=True)  # before the long work
-    stage = _stage(rng, seed, plan, shot, thorough)
+    stage = _stage(rng, seed, plan, shot, thorough, camera)
     side = stage.window_px()
     renderer = Renderer(stage.model, (side, side), samples=4)
     video, truth = folder / "dive.mp4", folder / "dive.truth.json"

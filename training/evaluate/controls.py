@@ -1,0 +1,1 @@
+"""What else the suite `flight` measures: calibration, and tracking with and without gravity."""
