@@ -32,6 +32,8 @@ _LINE_S: Final = 0.07
 _RESTED_S: Final = 0.25
 _SLOWEST_M_S: Final = 0.2
 LIFTED_M: Final = 0.04
+_LIFT_SD_S: Final = 0.012
+"""Feet do not rise with the square of time exactly."""
 _RISING: Final = 4
 """Frames above that height by which the beginning of the rise is told."""
 
@@ -51,7 +53,8 @@ def left_board(
     t, z = t_s[near][rising], height_m[near][rising] - level_m
     slope = max(float(np.polyfit(t - guess_s, z, 1)[0]), speed_m_s / 2)
     moment = float(np.mean(t - z / slope))
-    return Moment(moment, float(np.hypot(np.hypot(LEVEL_SD_M, level_sd_m), noise_m) / slope))
+    # Hands and feet are soon flung faster than the body rises: of the level the body's speed tells.
+    return Moment(moment, float(np.hypot(np.hypot(LEVEL_SD_M, level_sd_m), noise_m) / min(slope, speed_m_s)))
 
 
 def lifted(t_s: Floats, height_m: Floats, noise_m: float, guess_s: float) -> Moment | None:
@@ -73,7 +76,7 @@ def lifted(t_s: Floats, height_m: Floats, noise_m: float, guess_s: float) -> Mom
         return None
     # Of the root, noise is noise over twice the root.
     sd = np.hypot(noise_m / np.sqrt(_RISING), LEVEL_SD_M) / (2 * float(root.mean())) / slope
-    return Moment(float(-value / slope), float(sd))
+    return Moment(float(-value / slope), float(np.hypot(sd, _LIFT_SD_S)))
 
 
 def _rising(above_m: Floats) -> slice | None:

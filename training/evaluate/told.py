@@ -31,7 +31,7 @@ def entry_angle_deg(t_s: Array, joints_world_m: Array, entry_s: float, head_firs
         else joints_world_m[:, SHOULDERS].mean(axis=1) - feet
     )
     angle = np.unwrap(np.arctan2(line[:, 0], line[:, 2]))
-    return float(np.degrees(np.interp(entry_s, t_s, angle)))
+    return float((np.degrees(np.interp(entry_s, t_s, angle)) + 180) % 360 - 180)
 
 
 def errors(told: dict[str, Any], true: dict[str, Any], true_entry_deg: float) -> Errors:
