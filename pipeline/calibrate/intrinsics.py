@@ -92,7 +92,7 @@ class _Watcher:
             views = chosen(watched.views, self.wanted.pattern, size)
             advice = to_film(views, self.wanted.pattern, size)
             said = advice[0] if advice else "that will do"
-            enough = not advice and not self.wanted.span.live_s
+            enough = not advice
             self._draw(moment, view, views, advice)
             if len(watched.views) > _MANY:
                 watched.views[:] = views

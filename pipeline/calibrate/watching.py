@@ -80,7 +80,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Span:
-    """From which second to which a recording is searched, and for how long a live source; 0: to the end, for ever."""
+    """From which second to which a recording is searched, and for how long at most a live source; 0: to the end."""
 
     start_s: float = 0.0
     end_s: float = 0.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calibration.camera import Camera
@@ -36,6 +36,7 @@ def test_everything_comes_back(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["camera.toml"]
 
 
+@settings(deadline=None)  # it waits for the disk
 @given(st.tuples(*[st.floats(-1, 1)] * 2), st.floats(400, 20000), st.text(max_size=40))
 def test_rotations_focal_lengths_and_names_come_back_exactly(tmp_path_factory, lean, focal, name):
     path = tmp_path_factory.mktemp("any") / "camera.toml"

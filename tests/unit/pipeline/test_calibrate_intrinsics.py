@@ -151,13 +151,13 @@ def stream_of(film, url: str, stop: threading.Event) -> None:
 
 @pytest.mark.slow
 def test_a_live_camera_is_watched_until_it_will_do(tmp_path, tmp_path_factory):
-    views = board_pictures(tmp_path_factory.mktemp("live") / "pictures", count=24, seed=3)
+    views = board_pictures(tmp_path_factory.mktemp("live") / "pictures", count=30, seed=3)
     film = board_film(tmp_path / "film.mp4", views, each=2)
     stop = threading.Event()
     sender = threading.Thread(target=stream_of, args=(film, "udp://127.0.0.1:24511?pkt_size=1316", stop))
     sender.start()
     try:
-        fit, said = run(tmp_path / "left.toml", "udp://127.0.0.1:24511?timeout=5000000", span=Span(live_s=5.0))
+        fit, said = run(tmp_path / "left.toml", "udp://127.0.0.1:24511?timeout=5000000", span=Span(live_s=30.0))
     finally:
         stop.set()
         sender.join()
