@@ -58,7 +58,7 @@ def bends_deg(joints_m: Floats) -> tuple[Floats, Floats]:
 
     def angle(a: int, b: int, c: int) -> Floats:
         first, second = unit(joints_m[..., a, :] - joints_m[..., b, :]), unit(joints_m[..., c, :] - joints_m[..., b, :])
-        return np.degrees(np.arccos(np.clip(np.sum(first * second, -1), -1, 1)))
+        return np.asarray(np.degrees(np.arccos(np.clip(np.sum(first * second, -1), -1, 1))))
 
     hips = [angle(shoulder, hip, knee) for shoulder, hip, knee, _ in _SIDES]
     knees = [angle(hip, knee, ankle) for _, hip, knee, ankle in _SIDES]
@@ -66,7 +66,7 @@ def bends_deg(joints_m: Floats) -> tuple[Floats, Floats]:
 
 
 def steadied(t_s: Floats, values: Floats) -> Floats:
-    """`values` (T,) without jumps and gaps: the median of what is known within 0.05 s of a frame, then the mean of it."""
+    """`values` (T,) without jumps and gaps: the median of what is known within 0.05 s of a frame, then their mean."""
     near = np.abs(t_s - t_s[:, None]) <= 0.051
     rows = np.flatnonzero(np.isfinite(values))
     if not len(rows):

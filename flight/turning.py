@@ -11,9 +11,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from flight import mass, somersault, twist
+from flight import somersault, twist
+from flight.chain import Course
+from flight.folding import folding_rad, once_folded, one_knee, slowness, straightness
 from flight.motion import Motion
-from flight.posture import FOLD_DEG, bends_deg, steadied
+from flight.posture import bends_deg, steadied
 from flight.report import Estimate
 from flight.trunk import body_axes, hinge_left_of, left_of, mirrored, unit, up_of
 
@@ -29,8 +31,6 @@ _UP: Final = np.array([0.0, 0.0, 1.0])
 _ACROSS: Final = np.array([1.0, 0.0, 0.0])
 _FAR: Final = np.radians(60.0)
 """A frame further from the course is none of it."""
-_NEAR_S: Final = 0.101
-_LOW: Final = 0.3
 _FLOOR_SD: Final = np.radians(2.0)
 
 
@@ -87,37 +87,6 @@ def local_fits(t_s: Floats, values: Floats, weights: Floats, window_s: float) ->
     return solved[:, 0], solved[:, 1] / reach[:, 0], np.sqrt(np.linalg.inv(normal)[:, 0, 0])
 
 
-def _inertia(t_s: Floats, joints_m: Floats) -> Floats:
-    """(T,) largest moment of inertia. Small bodies are seen open by mistake, open ones hardly ever small: of what is
-    near a frame a low value counts. Gaps are bridged."""
-    body = mass.points(0.5)
-    known = np.isfinite(joints_m).all((1, 2))
-    found = np.full(len(joints_m), np.nan)
-    points = body.from_joints @ joints_m[known]
-    points = points - body.centre(joints_m[known])[:, None]
-    found[known] = np.linalg.eigvalsh(body.inertia(points))[:, -1]
-    rows = np.flatnonzero(known)
-    near = np.abs(t_s - t_s[:, None]) <= _NEAR_S
-    return np.asarray(np.nanquantile(np.where(near, np.interp(t_s, t_s[rows], found[rows]), np.nan), _LOW, axis=1))
-
-
-def folding_rad(hip_deg: Floats, knee_deg: Floats) -> Floats:
-    """How far the trunk has turned towards the chest because the body folded, from the angles of hips and knees.
-
-    The angular momentum of trunk and legs about each other is zero: what they turn is shared by their moments of
-    inertia, of which the legs have less when the knees are bent. Linear fits to simulated dives.
-    """
-    share = np.interp(knee_deg, (45.0, 170.0), (0.19, 0.42))
-    return np.asarray(np.radians(share * np.clip(165.0 - hip_deg, 0, None)))
-
-
-def straightness(t_s: Floats, hip_deg: Floats) -> Floats:
-    """0 to 1 (T,): whether the hips are straight in all of the 0.2 s around a frame."""
-    near = np.abs(t_s - t_s[:, None]) <= 0.101
-    least = np.where(near, hip_deg, np.inf).min(1)
-    return np.asarray(np.clip((least - FOLD_DEG + 15) / 30, 0, 1))
-
-
 def _sampled(t_s: Floats, take_off: int) -> NDArray[np.int_]:
     """Frames for the search: all, or as many as `_CHAIN_HZ`, with take-off and last frame among them."""
     every = max(1, int(1 / _CHAIN_HZ / float(np.median(np.diff(t_s)))))
@@ -158,18 +127,38 @@ def turning(
     rows = _sampled(part.t_s, off)
     at = int(np.searchsorted(rows, off))
     hip, knee = (steadied(part.t_s, angle) for angle in bends_deg(joints))
-    seen = somersault.Seen(part.t_s[rows], unit(up)[rows], up_sd[rows], _inertia(part.t_s, joints)[rows],
+    hip = once_folded(part.t_s, hip, off)
+    knee = one_knee(hip, knee)
+    slow = slowness(part.t_s, joints, hip, knee, off)
+    seen = somersault.Seen(part.t_s[rows], unit(up)[rows], up_sd[rows], slow[rows],
                            folding_rad(hip, knee)[rows], None if view is None else view[rows])  # fmt: skip
-    rolled = somersault.course(seen, plane, at, inverted, head_first)
-    turned = _measured(part.t_s, rows, rolled, _angles(unit(up), view, plane), 0.5 * inverted, up_sd)
-    course = 2 * np.pi * (turned[0] + 0.5 * inverted)
+    rolls = somersault.courses(seen, plane, at, inverted, head_first)
+    angles = _angles(unit(up), view, plane)
+    rolled = _measured(part.t_s, rows, rolls.course(*rolls.likeliest()), angles, up_sd)
+    course = 2 * np.pi * rolled.turns
     long_axis = np.cos(course)[:, None] * plane[0] + np.sin(course)[:, None] * plane[1]
     left_sd = 2 * sd / np.linalg.norm(left, axis=-1)
     looked = twist.Seen(part.t_s[rows], unit(left)[rows], left_sd[rows], hinge_left_of(joints)[rows], long_axis[rows],
                         straightness(part.t_s, hip)[rows], None if view is None else view[rows])  # fmt: skip
-    spun = twist.course(looked, axis, at)
-    twisted = _measured(part.t_s, rows, spun, _twists(joints, view, axis), 0.0, left_sd)
-    return _told(len(motion), first, off, axis, rolled, turned, spun, twisted)
+    twists = twist.courses(looked, axis, at)
+    counts, (half, fold), (facing, twisted) = _counts(rolls.halves, twists.halves)
+    if (half, fold) != rolls.likeliest():
+        rolled = _measured(part.t_s, rows, rolls.course(half, fold), angles, up_sd)
+    spun = _measured(part.t_s, rows, twists.course(facing, twisted), _twists(joints, view, axis), left_sd)
+    rolled = rolled.since(0.5 * inverted)
+    sense = 1 if (half or rolled.turns[-1]) >= 0 else -1
+    twist_sense = 1 if twisted >= 0 else -1
+    rolled, spun = rolled.times(sense), spun.since(facing / 2).times(twist_sense)
+
+    def whole(values: Floats) -> Floats:
+        found = np.full(len(motion), np.nan)
+        found[first : first + len(values)] = values
+        return found
+
+    return Turning(
+        axis, sense, twist_sense, whole(rolled.turns), whole(spun.turns), whole(rolled.deg_s), whole(spun.deg_s),
+        rolled.total(), spun.total(), counts,
+    )  # fmt: skip
 
 
 def _angles(up: Floats, view: Floats | None, plane: Floats) -> Floats:
@@ -190,22 +179,39 @@ def _twists(joints: Floats, view: Floats | None, axis: Floats) -> Floats:
     return np.stack(found if view is not None else found * 2, -1)
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """Turns, rates and spread of the turns (T,)."""
+
+    turns: Floats
+    deg_s: Floats
+    sd: Floats
+
+    def since(self, start: float) -> "_Measured":
+        return _Measured(self.turns - start, self.deg_s, self.sd)
+
+    def times(self, sense: int) -> "_Measured":
+        return _Measured(sense * self.turns, sense * self.deg_s, self.sd)
+
+    def total(self) -> Estimate:
+        return Estimate(float(self.turns[-1]), float(self.sd[-1]))
+
+
 def _measured(
     t_s: Floats,
     rows: NDArray[np.int_],
-    course: somersault.Course | twist.Course,
+    course: Course,
     ways: Floats,
-    start: float,
     sd: Floats,
-) -> tuple[Floats, Floats, Floats]:
-    """Turns, rate in degrees/s and spread of the turns (T,): what frames measure near the course, locally fitted.
+) -> _Measured:
+    """What frames measure near the course, locally fitted.
 
     `ways` (T, 4) angles by fault; the likeliest fault of a frame says which is meant, as long as it is near the course.
     """
     path = 2 * np.pi * np.interp(t_s, t_s[rows], course.turns)
     doubt = np.interp(t_s, t_s[rows], 2 * np.pi * course.sd)
     faults = course.faults[np.searchsorted(rows, np.arange(len(t_s))).clip(0, len(rows) - 1)]
-    apart = ways - 2 * np.pi * start - path[:, None]
+    apart = ways - path[:, None]
     apart = (apart + np.pi) % (2 * np.pi) - np.pi
     cost = np.abs(apart) - np.log(np.maximum(faults[:, :4], 1e-3))
     best = np.take_along_axis(apart, np.nan_to_num(cost, nan=np.inf).argmin(1)[:, None], 1)[:, 0]
@@ -216,54 +222,39 @@ def _measured(
     weak = 1 / np.maximum(doubt, np.radians(20.0)) ** 2
     values = path + np.where(good, weight / (weight + weak) * np.nan_to_num(best), 0.0)
     turns, rate, err = local_fits(t_s, values, weight + weak, FIT_S)
-    return turns / (2 * np.pi), np.degrees(rate), np.hypot(err, _FLOOR_SD) / (2 * np.pi)
-
-
-def _told(
-    frames: int,
-    first: int,
-    off: int,
-    axis: Floats,
-    rolled: somersault.Course,
-    turned: tuple[Floats, Floats, Floats],
-    spun: twist.Course,
-    twisted: tuple[Floats, Floats, Floats],
-) -> Turning:
-    counts = _counts(rolled, spun)
-    count = max(rolled.halves, key=lambda key: rolled.halves[key])[0]
-    facing, half = max(spun.halves, key=lambda key: spun.halves[key])
-    sense = 1 if (count or turned[0][-1]) >= 0 else -1
-    twist_sense = 1 if half >= 0 else -1
-
-    def whole(values: Floats) -> Floats:
-        found = np.full(frames, np.nan)
-        found[first : first + len(values)] = values
-        return found
-
-    start = facing / 2
-    return Turning(
-        axis, sense, twist_sense,
-        whole(sense * turned[0]), whole(twist_sense * (twisted[0] - start)),
-        whole(sense * turned[1]), whole(twist_sense * twisted[1]),
-        Estimate(float(sense * turned[0][-1]), float(turned[2][-1])),
-        Estimate(float(twist_sense * (twisted[0][-1] - start)), float(twisted[2][-1])),
-        counts,
-    )  # fmt: skip
+    return _Measured(turns / (2 * np.pi), np.degrees(rate), np.hypot(err, _FLOOR_SD) / (2 * np.pi))
 
 
 _AGREE: Final = 0.9
 """Probability that the chest looks where the folding of the trunk says, after all twists."""
+_UNUSUAL: Final = 0.15
+_LEAST_HALVES: Final = 3
+"""From so many half somersaults on divers end a twist so that they somersault forward: they want to see the water."""
 
 
-def _counts(rolled: somersault.Course, spun: twist.Course) -> dict[tuple[int, int, int], float]:
-    """Joint probabilities: somersault and twist agree on the side to which the body folds."""
+def _counts(
+    rolls: dict[tuple[int, int], float], twists: dict[tuple[int, int], float]
+) -> tuple[dict[tuple[int, int, int], float], tuple[int, int], tuple[int, int]]:
+    """Probabilities of `Turning.counts`, and the likeliest keys of `rolls` and `twists` that are behind the first.
+
+    Somersault and twist agree on the side to which the body folds.
+    """
+    pairs: dict[tuple[tuple[int, int], tuple[int, int]], float] = {}
+    for (half, fold), of_half in rolls.items():
+        for (facing, twisted), of_twist in twists.items():
+            outward = (facing + twisted) % 2 == 0
+            weight = _AGREE if outward == (fold > 0) else 1 - _AGREE
+            if twisted and abs(half) >= _LEAST_HALVES and outward != (half > 0):
+                weight *= _UNUSUAL
+            pairs[(half, fold), (facing, twisted)] = of_half * of_twist * weight
+    total = sum(pairs.values())
     found: dict[tuple[int, int, int], float] = {}
-    for (half, fold), of_half in rolled.halves.items():
-        for (facing, twisted), of_twist in spun.halves.items():
-            agrees = ((facing + twisted) % 2 == 0) == (fold > 0)
-            key = (half, facing, abs(twisted))
-            found[key] = found.get(key, 0.0) + of_half * of_twist * (_AGREE if agrees else 1 - _AGREE)
-    total = sum(found.values())
-    return {
-        key: value / total for key, value in sorted(found.items(), key=lambda pair: -pair[1]) if value > 1e-6 * total
-    }
+    for ((half, _), (facing, twisted)), share in pairs.items():
+        key = (half, facing, abs(twisted))
+        found[key] = found.get(key, 0.0) + share / total
+    ranked = dict(sorted(((key, share) for key, share in found.items() if share > 1e-6), key=lambda pair: -pair[1]))
+    first = next(iter(ranked))
+    roll, spin = max(
+        (pair for pair in pairs if (pair[0][0], pair[1][0], abs(pair[1][1])) == first), key=lambda pair: pairs[pair]
+    )
+    return ranked, roll, spin
