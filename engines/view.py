@@ -12,15 +12,13 @@ temporal network take: a map would tell them nothing more.
 """
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from calibration import rotation
 from calibration.camera import Camera, CameraError
-from calibration.store import load
 from engines import codecs
 from engines.codecs import Box, Crop, Floats
 from engines.contracts import CROP_H, CROP_W
@@ -142,11 +140,6 @@ class Views:
         self._calibrated = calibrated
         self._fov_deg = vertical_fov_deg
         self._cameras: dict[tuple[int, int], Camera] = {}
-
-    @classmethod
-    def by_file(cls, file: str, vertical_fov_deg: float) -> Self:
-        """By the camera file of that path, or by a guess where it is empty. Raises CalibrationError."""
-        return cls(load(Path(file)).camera if file else None, vertical_fov_deg)
 
     @property
     def known(self) -> bool:

@@ -36,6 +36,12 @@ ConfigOption = Annotated[
 ]
 
 
+CameraOption = Annotated[
+    list[str] | None,
+    typer.Option("--camera", help="Camera file (posecast calibrate); NAME=FILE for one of several streams; repeat."),
+]
+
+
 @app.command()
 def run(
     sources: Annotated[
@@ -48,6 +54,7 @@ def run(
     config: ConfigOption = "live",
     endpoint: Annotated[str, typer.Option(help="Where poses are published; empty: as configured.")] = "",
     insecure: Annotated[bool, typer.Option("--insecure", help="Allow an address beyond this machine.")] = False,
+    camera: CameraOption = None,
     paced: Annotated[bool, typer.Option("--paced", help="Play a file at its own speed, as a camera would.")] = False,
     seconds: Annotated[float, typer.Option(help="Stop after so many seconds; 0: at the end of the source.")] = 0.0,
 ) -> None:
@@ -57,7 +64,7 @@ def run(
     """
     from pipeline.live import run_live
 
-    loaded = settings.load(settings.shipped(config))
+    loaded = settings.with_cameras(settings.load(settings.shipped(config)), camera or [])
     chosen = settings.changed(loaded, endpoint=endpoint, insecure=insecure, paced=paced)
     raise typer.Exit(run_live(chosen, sources, seconds, console, errors))
 
@@ -67,17 +74,20 @@ def replay(
     files: Annotated[list[str], typer.Argument(help="Videos or folders of images.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results; one folder a video inside.")],
     config: ConfigOption = "replay",
+    camera: CameraOption = None,
     overlay: Annotated[bool, typer.Option(help="Write overlay.mp4, the skeleton over the picture.")] = True,
     plot: Annotated[bool, typer.Option(help="Write plot.png, the motion at a glance.")] = True,
 ) -> None:
     """Take recorded videos through the whole pipeline; nothing is dropped.
 
-    Writes poses.msgpack (every revision), poses.npz (the best of each frame), summary.json, overlay.mp4 and plot.png.
+    Writes poses.msgpack (every revision), poses.npz (the best of each frame), summary.json, overlay.mp4, plot.png, and
+    for every dive a report: dive-1.html to read, dive-1.json and dive-1.csv for programs.
     Where NAME.truth.json lies beside a video, the summary says how far the poses are from it.
     """
     from pipeline.replay import replay_all
 
-    raise typer.Exit(replay_all(settings.load(settings.shipped(config)), files, out, overlay, plot, console, errors))
+    chosen = settings.with_cameras(settings.load(settings.shipped(config)), camera or [])
+    raise typer.Exit(replay_all(chosen, files, out, overlay, plot, console, errors))
 
 
 @app.command()

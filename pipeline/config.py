@@ -2,12 +2,16 @@
 
 import difflib
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 
+from calibration.store import load as load_camera
+from calibration.venue import Calibration
 from engines.settings import DEVICE_PATTERN, Backend, EngineSettings, Precision
+from engines.view import Views
 from pipeline.errors import ConfigError
 from pipeline.topology import STAGES
 
@@ -42,6 +46,8 @@ class Capture(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class TrackSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When a subject is taken up, kept and given up."""
 
+    sport: Literal["dive", "ground"] = "dive"
+    """dive: who falls freely is followed by the law of the fall; ground: for people who never fly."""
     acquire_presence: Unit = 0.6
     keep_presence: Unit = 0.3
     coast_s: Positive = 0.4
@@ -97,7 +103,9 @@ class Camera(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The picture's geometry."""
 
     file: str = ""
-    """The camera's file, from posecast calibrate; empty: nothing was calibrated."""
+    """The camera's file, from posecast calibrate; empty: nothing was calibrated. Relative to the settings' own file."""
+    files: dict[str, str] = {}
+    """Of several cameras, the file of each by its stream's name."""
     vertical_fov_deg: Annotated[float, msgspec.Meta(gt=1, lt=150)] = 25.0
     """What is assumed where nothing was calibrated."""
 
@@ -140,6 +148,18 @@ class Config(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Stage to process; stages of one process share it, for very small machines."""
 
 
+def camera_of(config: Config, stream: str) -> Calibration | None:
+    """The camera of a stream, if the settings name a file for it. Raises CalibrationError, one line."""
+    file = config.camera.files.get(stream, config.camera.file)
+    return load_camera(Path(file)) if file else None
+
+
+def views_of(config: Config, stream: str) -> Views:
+    """How the crops of a stream's pictures see the athlete. Raises CalibrationError, one line."""
+    calibration = camera_of(config, stream)
+    return Views(None if calibration is None else calibration.camera, config.camera.vertical_fov_deg)
+
+
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
 
 
@@ -151,7 +171,14 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
-    return from_mapping(data, str(path))
+    return _beside(from_mapping(data, str(path)), path.parent)
+
+
+def _beside(config: Config, folder: Path) -> Config:
+    """The settings with the cameras' files where they lie: relative ones beside the settings."""
+    files = {stream: str(folder / file) for stream, file in config.camera.files.items()}
+    file = str(folder / config.camera.file) if config.camera.file else ""
+    return msgspec.structs.replace(config, camera=msgspec.structs.replace(config.camera, file=file, files=files))
 
 
 def shipped(name: str) -> Path:
@@ -193,6 +220,21 @@ def _with_all_processes(config: Config, where: str) -> Config:
             raise ConfigError(f"{where}: unknown key processes.{name!r}{nearest(name, names)}")
     merged = {row.name: config.processes.get(row.name, row.process) for row in STAGES}
     return msgspec.structs.replace(config, processes=merged)
+
+
+def with_cameras(config: Config, typed: Sequence[str]) -> Config:
+    """The settings with camera files as typed: FILE for all streams, or NAME=FILE for one. Raises ConfigError."""
+    files = dict(config.camera.files)
+    file = config.camera.file
+    for word in typed:
+        name, equals, path = word.partition("=")
+        if equals and not (name and path):
+            raise ConfigError(f"--camera {word}: expected FILE, or NAME=FILE for one of several cameras")
+        if equals:
+            files[name] = path
+        else:
+            file = word
+    return msgspec.structs.replace(config, camera=msgspec.structs.replace(config.camera, file=file, files=files))
 
 
 def changed(config: Config, *, endpoint: str, insecure: bool, paced: bool) -> Config:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from pipeline.config import Config
+from pipeline.config import Config, camera_of
 from pipeline.messages import Health
 from pipeline.report import health_table, starting_note
 from pipeline.sources import open_source
@@ -22,6 +22,7 @@ def run_live(config: Config, sources: Sequence[str], seconds: float, console: Co
     streams = named(sources, config.stream)
     check_endpoint(config.publish.endpoint, config.publish.insecure)
     for stream in streams:
+        camera_of(config, stream.name)  # a camera file that is none is told before anything is started
         if Path(stream.uri).suffix and "://" not in stream.uri:  # a file: say what is wrong before anything is started
             open_source(stream.uri, config).close()
     if not console.is_terminal:

@@ -11,10 +11,10 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from engines.view import Views
+from calibration.errors import CalibrationError
 from flight.analysis import Told
 from flight.standpoint import standpoint
-from pipeline.config import Config, camera_of
+from pipeline.config import Config, camera_of, views_of
 from pipeline.edges.dives import dives_of, write_dives
 from pipeline.edges.overlay import write_overlay
 from pipeline.edges.plot import write_plot
@@ -42,9 +42,9 @@ def replay_all(
     for file, folder in _folders(files, out).items():
         try:
             worst = max(worst, replay(config, file, folder, overlay, plot, console, errors))
-        except PosecastError as error:
+        except (PosecastError, CalibrationError) as error:
             errors.print(f"posecast: {error}", style="red", soft_wrap=True, markup=False)
-            worst = max(worst, error.exit_code)
+            worst = max(worst, getattr(error, "exit_code", 2))
     return worst
 
 
@@ -112,9 +112,8 @@ def _dives(poses: Poses, recording: "Recording", config: Config) -> list[Told]:
     """The dives of the recording with their curves."""
     if not len(poses):
         return []
-    calibration = camera_of(config)
-    views = Views(None if calibration is None else calibration.camera, config.camera.vertical_fov_deg)
-    where = standpoint(views.camera(*(int(side) for side in poses.size_px[-1])), calibration)
+    camera = views_of(config, config.stream).camera(*(int(side) for side in poses.size_px[-1]))
+    where = standpoint(camera, camera_of(config, config.stream))
     return dives_of(poses, recording.recorder.reports, where)
 
 
@@ -124,6 +123,8 @@ def _examined(file: str, config: Config) -> int | None:
     try:
         if source.info.live:
             raise SourceError(f"{source.info.name}: a live source has no end; posecast run takes it")
+        # A camera file that is none, or of another camera, is told before anything is started too.
+        views_of(config, config.stream).camera(source.info.width, source.info.height)
         return source.info.frames
     finally:
         source.close()

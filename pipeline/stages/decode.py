@@ -1,7 +1,8 @@
 """decode: an embedding, of the picture or of the keypoints, to one or several pelvis-relative 3D poses."""
 
+import functools
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from engines.contracts import (
 from engines.session import Session
 from engines.skeleton import J
 from engines.view import View, Views
+from pipeline.config import views_of
 from pipeline.messages import Hypotheses, Observation, subject_of
 from pipeline.stage import Host
 
@@ -35,13 +37,13 @@ class Decode:
         decoder: Session,
         keypoint_encoder: Session | None,
         hypotheses: int,
-        views: Views,
+        views: Callable[[str], Views],
         batch: int = 1,
     ) -> None:
         self._decoder = decoder
         self._keypoint_encoder = keypoint_encoder
         self._hypotheses = hypotheses
-        self._views = views
+        self._views = functools.cache(views)
         self.batch = batch
         self.note = decoder.device
 
@@ -82,7 +84,7 @@ class Decode:
 
     def _view(self, observation: Observation) -> View:
         assert observation.crop_img_px is not None
-        return self._views.of_crop(observation.crop_img_px, observation.width, observation.height)
+        return self._views(observation.stream).of_crop(observation.crop_img_px, observation.width, observation.height)
 
     def _embedding(self, observations: list[Observation], views: list[View], box: Array) -> tuple[Array, int]:
         if self._keypoint_encoder is None:
@@ -102,11 +104,11 @@ class Decode:
 
 
 def build(host: Host) -> Decode:
-    """The stage on this host. Raises CalibrationError for a camera file that is none."""
-    settings, camera = host.config.decode, host.config.camera
+    """The stage on this host."""
+    settings = host.config.decode
     contract = MLP_DECODER if settings.decoder == "mlp" else DIFFUSION_DECODER
     keypoint_encoder = host.session(POSE2D_ENCODER) if settings.source == "keypoints" else None
     decoder = host.session(contract, hypotheses=settings.hypotheses)
     batch = host.batch(decoder) if keypoint_encoder is None else host.batch(decoder, keypoint_encoder)
-    views = Views.by_file(camera.file, camera.vertical_fov_deg)
-    return Decode(decoder, keypoint_encoder, settings.hypotheses, views, batch)
+    config = host.config
+    return Decode(decoder, keypoint_encoder, settings.hypotheses, lambda stream: views_of(config, stream), batch)

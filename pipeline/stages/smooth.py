@@ -205,7 +205,7 @@ class SmoothStreams:
 
     batch = 1
 
-    def __init__(self, smooth: Callable[[], Smooth], note: str) -> None:
+    def __init__(self, smooth: Callable[[str], Smooth], note: str) -> None:
         self._make = smooth
         self._streams: dict[str, Smooth] = {}
         self.note = note
@@ -214,7 +214,7 @@ class SmoothStreams:
         """The revisions that these frames make possible, and events, in order for each stream."""
         for message in messages:
             if message.stream not in self._streams:
-                self._streams[message.stream] = self._make()
+                self._streams[message.stream] = self._make(message.stream)
             yield from self._streams[message.stream].step(message)
 
     def flush(self, stream: str) -> Iterable[PoseFrame | Event]:
@@ -268,5 +268,9 @@ def build(host: Host) -> SmoothStreams:
     """The stage on this host."""
     frame, live = (host.session(contract) for contract in (TEMPORAL_FRAME, TEMPORAL_LIVE))
     window = host.session(TEMPORAL_WINDOW) if host.config.smooth.final else None
-    calibration = camera_of(host.config)
-    return SmoothStreams(lambda: Smooth(host.config, frame, live, window, calibration), live.device)
+    config = host.config
+
+    def smooth(stream: str) -> Smooth:
+        return Smooth(config, frame, live, window, camera_of(config, stream))
+
+    return SmoothStreams(smooth, live.device)

@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from calibration.camera import Camera
+from calibration.store import save
+from calibration.venue import Calibration
+from tests import rtsp
 from tests.posecast import SAMPLE, left_behind, posecast, require_weights
 
 
@@ -111,3 +115,27 @@ def test_missing_weights_are_one_line(tmp_path) -> None:
     assert result.returncode == 2, result.stderr
     assert result.stderr.count("\n") == 1, result.stderr
     assert ".onnx" in result.stderr
+
+
+def camera_files(folder: Path) -> dict[str, str]:
+    """Camera files that cannot be used with the sample dive, and what the line must say."""
+    save(folder / "square.toml", Calibration(Camera(1000, 1000, 900.0, (499.5, 499.5))))
+    save(folder / "good.toml", Calibration(Camera(1920, 1080, 900.0, (959.5, 539.5))))
+    text = (folder / "good.toml").read_text()
+    (folder / "short.toml").write_text(text.replace("focal_px = 900.0", "focal_px = 5.0"))
+    (folder / "cut.toml").write_text(text[: len(text) // 2])
+    return {"square.toml": "1000", "short.toml": "focal_px", "cut.toml": "cut.toml", "nowhere.toml": "nowhere.toml"}
+
+
+@pytest.mark.parametrize("verb", ["replay", "run"])
+@pytest.mark.parametrize("name", ["square.toml", "short.toml", "cut.toml", "nowhere.toml"])
+def test_a_wrong_camera_is_one_line(tmp_path, verb, name) -> None:
+    require_weights()
+    words = camera_files(tmp_path)[name]
+    out = ("--out", tmp_path / "out") if verb == "replay" else ("--endpoint", f"tcp://127.0.0.1:{rtsp.free_port()}")
+    result = posecast(verb, SAMPLE, *out, "--camera", tmp_path / name, timeout_s=60)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert left_behind([]) == []

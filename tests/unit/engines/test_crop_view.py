@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from calibration.camera import Camera, CameraError
 from calibration.rotation import virtual_from_cam
-from calibration.store import save
-from calibration.venue import Calibration
 from engines import codecs
 from engines.codecs import Crop, transformed
 from engines.contracts import CROP_H, CROP_W
@@ -179,12 +177,6 @@ def test_a_smaller_stream_of_the_calibrated_camera():
     np.testing.assert_allclose(whole, half, rtol=1e-6)
     with pytest.raises(CameraError, match="1440x1080, the camera was calibrated with 1920x1080"):
         views.camera(1440, 1080)
-
-
-def test_the_camera_of_a_file(tmp_path):
-    save(tmp_path / "pool.toml", Calibration(BENT))
-    assert Views.by_file(str(tmp_path / "pool.toml"), 25.0).camera(1920, 1080) == BENT
-    assert not Views.by_file("", 25.0).known
 
 
 def test_nothing_known_is_a_guess():

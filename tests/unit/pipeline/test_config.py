@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from calibration.camera import Camera
+from calibration.store import save
+from calibration.venue import Calibration
 from pipeline import config
 from pipeline.errors import ConfigError
 
@@ -78,3 +81,34 @@ def test_printed_settings_read_back_to_the_same() -> None:
 
     loaded = config.load(config.shipped("broadcast"))
     assert config.from_mapping(tomllib.loads(config.as_toml(loaded)), "printed") == loaded
+
+
+def camera_file(path, focal_px=1500.0):
+    save(path, Calibration(Camera(1920, 1080, focal_px, (959.5, 539.5))))
+    return str(path)
+
+
+def test_each_stream_has_its_own_camera_or_the_one_of_all(tmp_path) -> None:
+    both, left = camera_file(tmp_path / "both.toml"), camera_file(tmp_path / "left.toml", 2000.0)
+    loaded = config.with_cameras(config.Config(), [both, f"left={left}"])
+    assert config.camera_of(loaded, "left").camera.focal_px == 2000.0
+    assert config.camera_of(loaded, "right").camera.focal_px == 1500.0
+    assert config.views_of(loaded, "left").known
+    assert config.camera_of(config.Config(), "main") is None
+    assert not config.views_of(config.Config(), "main").known
+
+
+def test_a_camera_lies_beside_the_settings_that_name_it(tmp_path) -> None:
+    (tmp_path / "pool").mkdir()
+    camera_file(tmp_path / "pool" / "left.toml")
+    settings = tmp_path / "pool" / "live.toml"
+    settings.write_text('[camera]\nfile = "left.toml"\n[camera.files]\nright = "left.toml"\n')
+    loaded = config.load(settings)
+    assert config.camera_of(loaded, "main") is not None
+    assert config.camera_of(loaded, "right") is not None
+
+
+@pytest.mark.parametrize("typed", ["=x.toml", "left="])
+def test_half_a_camera_is_refused(typed) -> None:
+    with pytest.raises(ConfigError, match="NAME=FILE"):
+        config.with_cameras(config.Config(), [typed])

@@ -23,7 +23,13 @@ from pipeline.stages.decode import Decode
 from pipeline.stages.encode import Encode
 
 CROP = Crop((300.0, 200.0), 160.0)
-GUESSED = Views(None, 25.0)
+VIEWS = Views(None, 25.0)
+
+
+def guessed(stream):
+    return VIEWS
+
+
 COMMON = {"stream": "s", "seq": 7, "t_media_ns": 1, "t_capture_ns": 2, "width": 640, "height": 480, "rate_hz": 50.0}
 STAMPS = (Stamp("capture", 1, 2),)
 
@@ -86,7 +92,7 @@ def test_nobody_is_not_looked_at() -> None:
     (observation,) = Encode(network).step([track(seen=False)])
     assert (observation.state, observation.joints_img_px, observation.embedding) == ("none", (), None)
     decoder = Scripted(MLP_DECODER, lambda _: pytest.fail("asked without an embedding"))
-    (hypotheses,) = Decode(decoder, None, 1, GUESSED).step([observation])
+    (hypotheses,) = Decode(decoder, None, 1, guessed).step([observation])
     assert (hypotheses.count, hypotheses.joints_root_m, hypotheses.state) == (0, None, "none")
 
 
@@ -96,7 +102,7 @@ def pose(inputs):
 
 def test_image_embedding_is_decoded_as_such(joints_crop_px) -> None:
     decoder = Scripted(MLP_DECODER, pose)
-    (hypotheses,) = Decode(decoder, None, 5, GUESSED).step([observed(joints_crop_px)])
+    (hypotheses,) = Decode(decoder, None, 5, guessed).step([observed(joints_crop_px)])
     assert hypotheses.count == 1
     assert np.frombuffer(hypotheses.joints_root_m, "<f4").tolist() == [0.5] * J * 3
     assert decoder.asked[0]["modality"].tolist() == [MODALITY_IMAGE]
@@ -108,7 +114,7 @@ def test_keypoints_are_embedded_first(joints_crop_px) -> None:
     embedding = np.full((1, EMBEDDING), 2, np.float32)
     keypoint_encoder = Scripted(POSE2D_ENCODER, lambda _: {"embedding": embedding})
     decoder = Scripted(MLP_DECODER, pose)
-    list(Decode(decoder, keypoint_encoder, 5, GUESSED).step([observation]))
+    list(Decode(decoder, keypoint_encoder, 5, guessed).step([observation]))
     asked = keypoint_encoder.asked[0]
     assert np.allclose(joints_of_keypoints(asked["keypoints"][0], CROP), observation.joints_img_px, atol=1e-3)
     assert asked["confidence"].shape == (1, J)
@@ -123,7 +129,7 @@ def test_keypoints_are_embedded_first(joints_crop_px) -> None:
 
 def test_hypotheses_have_the_same_noise_for_a_subject_at_all_times(joints_crop_px) -> None:
     decoder = Scripted(DIFFUSION_DECODER, lambda inputs: {"joints": inputs["noise"].reshape(1, -1, J, 3)})
-    stage = Decode(decoder, None, 4, GUESSED)
+    stage = Decode(decoder, None, 4, guessed)
     first = [next(iter(stage.step([observed(joints_crop_px)]))) for _ in range(2)]
     assert first[0].count == 4
     assert first[0].joints_root_m == first[1].joints_root_m
@@ -158,7 +164,7 @@ def test_observations_of_several_streams_are_decoded_together() -> None:
         decoder = Scripted(
             DIFFUSION_DECODER, lambda i: {"joints": (i["noise"] + i["embedding"][:, None]).reshape(-1, 4, J, 3)}
         )
-        stage = Decode(decoder, keypoints, 4, GUESSED, batch)
+        stage = Decode(decoder, keypoints, 4, guessed, batch)
         found = [hypotheses for group in groups for hypotheses in stage.step(group)]
         return found, [len(inputs["box"]) for inputs in decoder.asked]
 
@@ -174,5 +180,5 @@ def test_subjects_of_two_streams_have_noise_of_their_own(joints_crop_px) -> None
     decoder = Scripted(DIFFUSION_DECODER, lambda inputs: {"joints": inputs["noise"].reshape(-1, 4, J, 3)})
     seen = observed(joints_crop_px)
     other = msgspec.structs.replace(seen, stream="other")
-    first, second = Decode(decoder, None, 4, GUESSED, batch=8).step([seen, other])
+    first, second = Decode(decoder, None, 4, guessed, batch=8).step([seen, other])
     assert first.joints_root_m != second.joints_root_m

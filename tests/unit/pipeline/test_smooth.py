@@ -130,7 +130,7 @@ def test_streams_do_not_know_of_each_other() -> None:
     settings = msgspec.structs.replace(config.Config(), smooth=config.Smooth(final=True))
     lengths = {"a": 60, "b": 35}
     stage = SmoothStreams(
-        lambda: Smooth(settings, *map(Echo, (TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW))), "echo"
+        lambda _: Smooth(settings, *map(Echo, (TEMPORAL_FRAME, TEMPORAL_LIVE, TEMPORAL_WINDOW))), "echo"
     )
     found: dict[str, list[PoseFrame | Event]] = {name: [] for name in lengths}
     for seq in range(max(lengths.values())):
