@@ -74,7 +74,7 @@ class Finder:
         if min(len(np.unique(numbers % across)), len(np.unique(numbers // across))) < _MIN_ACROSS:
             return None
         places = np.asarray(corners, dtype=np.float64).reshape(-1, 2)
-        return _refined(luma, places, float(np.linalg.norm(self._axes(places, numbers), axis=0).min())), numbers
+        return _refined(luma, places), numbers
 
     def _checkerboard_corners(self, luma: Bytes) -> tuple[Floats, NDArray[np.int64]] | None:
         size = (self.pattern.columns - 1, self.pattern.rows - 1)
@@ -107,12 +107,13 @@ class Finder:
         return np.asarray(affine[:2].T)
 
 
-def _refined(luma: Bytes, corners: Floats, side_px: float) -> Floats:
+def _refined(luma: Bytes, corners: Floats) -> Floats:
     """Corners to a fraction of a pixel, within a window that ends before the markers do.
 
     OpenCV has done so already; but before version 5 what it gives is half a pixel off.
     """
-    reach = max(2, min(_REFINED_PX, int(_CLEAR * side_px)))
+    apart = np.linalg.norm(corners[:, None] - corners, axis=-1) + np.diag(np.full(len(corners), np.inf))
+    reach = max(2, min(_REFINED_PX, int(_CLEAR * apart.min())))  # of the smallest square: a fisheye's differ
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 40, 1e-3)
     start = corners.astype(np.float32).reshape(-1, 1, 2)
     return np.asarray(cv2.cornerSubPix(luma, start, (reach, reach), (-1, -1), stop), dtype=np.float64).reshape(-1, 2)
