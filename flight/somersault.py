@@ -23,7 +23,9 @@ TOTALS: Final = np.arange(-4.75, 4.76, 0.25)
 _OFF: Final = np.arange(-90, 91, 5) / 360
 """Deviations from the turning that shape and momentum tell, turns."""
 _FAULTS: Final = np.array([0.78, 0.09, 0.05, 0.02, 0.06])
-"""Shares of frames that are right, mirrored, upside down, both, useless."""
+_PLAIN_FAULTS: Final = np.array([0.85, 0.1, 0.005, 0.005, 0.04])
+"""Shares of frames that are right, mirrored, upside down, both, useless: of folded bodies and of straight ones, whose
+head and feet nobody takes for each other."""
 _TEMPER: Final = 0.6
 """Neighbouring frames err alike: each counts for so much of a frame."""
 _TILT_SD: Final = 0.12
@@ -46,7 +48,7 @@ _END_FLOOR: Final = 0.02
 class Seen:
     """What T frames tell: `t_s` (T,), unit `up_world` (T, 3) of the trunk with its spread `up_sd` (T,), NaN: nothing;
     largest moment of inertia `inertia_m2` (T,), how far folding has turned the trunk towards the chest, `fold_rad`
-    (T,); unit `view_world` (T, 3) of the camera or None.
+    (T,); how `straight` (T,) the body is around a frame, 0 to 1; unit `view_world` (T, 3) of the camera or None.
     """
 
     t_s: Floats
@@ -54,6 +56,7 @@ class Seen:
     up_sd: Floats
     inertia_m2: Floats
     fold_rad: Floats
+    straight: Floats
     view_world: Floats | None
 
 
@@ -137,8 +140,8 @@ def courses(seen: Seen, plane: Floats, take_off: int, inverted: bool, head_first
     `plane` (2, 3): world directions of an upright trunk and of one that is a quarter turn on. `inverted`: armstand.
     """
     fits = _fits(seen, plane)
-    faults = np.broadcast_to(_FAULTS, fits.shape[:2])
-    evidence = Evidence(fits - fits.max((1, 2), keepdims=True), faults)
+    plain = seen.straight[:, None]
+    evidence = Evidence(fits - fits.max((1, 2), keepdims=True), plain * _PLAIN_FAULTS + (1 - plain) * _FAULTS)
     stance = 0.5 * inverted
     expected = {fold: _expected(seen, fold, take_off, inverted) for fold in (1, -1)}
     entries = {fold: _entries(way.ends() - stance, inverted, head_first) for fold, way in expected.items()}

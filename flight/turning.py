@@ -129,9 +129,9 @@ def turning(
     hip, knee = (steadied(part.t_s, angle) for angle in bends_deg(joints))
     hip = once_folded(part.t_s, hip, off)
     knee = one_knee(hip, knee)
-    slow = slowness(part.t_s, joints, hip, knee, off)
-    seen = somersault.Seen(part.t_s[rows], unit(up)[rows], up_sd[rows], slow[rows],
-                           folding_rad(hip, knee)[rows], None if view is None else view[rows])  # fmt: skip
+    slow, straight = slowness(part.t_s, joints, hip, knee, off), straightness(part.t_s, hip)
+    seen = somersault.Seen(part.t_s[rows], unit(up)[rows], up_sd[rows], slow[rows], folding_rad(hip, knee)[rows],
+                           straight[rows], None if view is None else view[rows])  # fmt: skip
     rolls = somersault.courses(seen, plane, at, inverted, head_first)
     angles = _angles(unit(up), view, plane)
     rolled = _measured(part.t_s, rows, rolls.course(*rolls.likeliest()), angles, up_sd)
@@ -139,7 +139,7 @@ def turning(
     long_axis = np.cos(course)[:, None] * plane[0] + np.sin(course)[:, None] * plane[1]
     left_sd = 2 * sd / np.linalg.norm(left, axis=-1)
     looked = twist.Seen(part.t_s[rows], unit(left)[rows], left_sd[rows], hinge_left_of(joints)[rows], long_axis[rows],
-                        straightness(part.t_s, hip)[rows], None if view is None else view[rows])  # fmt: skip
+                        straight[rows], None if view is None else view[rows])  # fmt: skip
     twists = twist.courses(looked, axis, at)
     counts, (half, fold), (facing, twisted) = _counts(rolls.halves, twists.halves)
     if (half, fold) != rolls.likeliest():
