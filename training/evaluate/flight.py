@@ -25,7 +25,7 @@ from training.errors import TrainingError
 from training.evaluate import controls, falls, told
 from training.evaluate.flight_clips import Clip, clips
 from training.evaluate.networks import digest
-from training.evaluate.result import Figures, Request, Result, Row
+from training.evaluate.result import Figures, Plot, Request, Result, Row
 from training.evaluate.synth_dives import CONFIG
 
 Array = NDArray[Any]
@@ -45,18 +45,24 @@ def flight(request: Request) -> Result:
     by_joints = list(falls.outcomes(count))
     rendered = clips(request.data, request.limit)
     by_pixels = list(_replayed(rendered, request))
+    joints_errors = [_errors_of_joints(outcome) for outcome in by_joints]
+    pixels_errors = [replayed.errors for replayed in by_pixels]
+    cases = falls.camera_cases()
     return Result(
         "flight",
         f"{count} simulated dives, and {len(rendered)} rendered ones in `flight` through `posecast replay`",
         count + len(rendered),
         (
             Figures(PLACES, {FROM_JOINTS: _places_of_joints(by_joints), FROM_PIXELS: _places_of_pixels(by_pixels)}),
-            Figures(JOINTS, told.summed_up([_errors_of_joints(outcome) for outcome in by_joints])),
-            Figures(PIXELS, told.summed_up([replayed.errors for replayed in by_pixels])),
-            Figures(falls.CASES_TITLE, falls.camera_cases()),
-            Figures(CALIBRATION, controls.calibration(request.limit, by_pixels)),
+            Figures(JOINTS, told.summed_up(joints_errors)),
+            Figures(PIXELS, told.summed_up(pixels_errors)),
+            Figures(falls.CASES_TITLE, cases),
+            Figures(
+                CALIBRATION, controls.boards_and_falls(request.limit, [(one.clip, one.poses) for one in by_pixels])
+            ),
             Figures(controls.TITLE, controls.tracking(request.limit)),
         ),
+        (_moments(joints_errors, pixels_errors), _cases(cases)),
         notes=(
             "Depth bias: mean relative error of the distance along the optical axis while in flight. Height: root mean "
             "square of the vertical error of the centre of gravity (from pixels: of the pelvis), as at "
@@ -64,6 +70,32 @@ def flight(request: Request) -> Result:
             "are compared at the moment of the entry, between the frames.",
         ),
         networks={file.stem: digest(file.stem, request.weights) for file in _networks(request)},
+    )
+
+
+def _moments(joints: list[told.Errors], pixels: list[told.Errors]) -> Plot:
+    """How large the errors of the two moments are, in how many of the dives."""
+    shares = tuple(range(5, 100, 5))
+    series = {}
+    for source, errors in ((FROM_JOINTS, joints), (FROM_PIXELS, pixels)):
+        for moment, name in (("take_off_s", "take-off"), ("entry_s", "entry")):
+            sizes = np.abs([1e3 * one[moment] for one in errors])
+            series[f"{name}, {source}"] = tuple(np.nanpercentile(sizes, shares).tolist())
+    return Plot(
+        "flight-moments", "Errors of take-off and entry", shares, series, "percent of the dives", "error at most, ms"
+    )
+
+
+def _cases(cases: dict[str, Row]) -> Plot:
+    """What a fall alone tells of the distance, by the camera."""
+    names = tuple(cases)
+    return Plot(
+        "flight-depth",
+        "Error of a fall's distance, by the camera",
+        names,
+        {column: tuple(cases[name][column] for name in names) for column in ("depth bias %", "depth sd %")},
+        "",
+        "percent",
     )
 
 

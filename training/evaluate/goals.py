@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from training.evaluate import embedding, lift, lookahead, photos, synth_crops, synth_dives
+from training.evaluate import embedding, flight, lift, lookahead, photos, synth_crops, synth_dives
 from training.evaluate.result import Result
 
 
@@ -30,6 +30,28 @@ _SEEN = (synth_dives.PICTURE, synth_dives.ALL)
 _POSES = (synth_dives.POSES, synth_dives.PIPELINE)
 _HYPOTHESES = (lift.HYPOTHESIS, f"mocap, level, {lift.NOISY}")
 
+_WHERE = {"from noisy joints": flight.JOINTS, "from pixels": flight.PIXELS}
+_FLIGHT = tuple(
+    goal
+    for source, depth, height, off, time, counts, number, angle in (
+        (flight.FROM_JOINTS, 1, 4, 20, 25, 100, 99, 2),
+        (flight.FROM_PIXELS, 3, 8, 40, 50, 95, 90, 5),
+    )
+    for goal in (
+        Goal("flight", f"depth bias {source}, %", flight.PLACES, source, "depth bias %", depth, at_least=False),
+        Goal("flight", f"height rms at 15 m {source}, cm", flight.PLACES, source, "height rms, cm", height, False),
+        Goal("flight", f"take-off {source}, sd, ms", _WHERE[source], "take-off, ms", "sd", off, at_least=False),
+        Goal("flight", f"entry {source}, sd, ms", _WHERE[source], "entry, ms", "sd", off, at_least=False),
+        Goal("flight", f"flight time {source}, sd, ms", _WHERE[source], "flight time, ms", "sd", time, at_least=False),
+        Goal("flight", f"somersaults right {source}, %", _WHERE[source], "somersaults right, %", "share", counts),
+        Goal("flight", f"twists right {source}, %", _WHERE[source], "twists right, %", "share", counts),
+        Goal("flight", f"dive number right {source}, %", _WHERE[source], "number right, %", "share", number),
+        Goal(
+            "flight", f"entry angle {source}, sd, degrees", _WHERE[source], "entry angle, degrees", "sd", angle, False
+        ),
+    )
+)
+
 GOALS: Final = (
     Goal("photos", "PCK@0.2 upright, %", photos.EXACT, photos.OURS, "upright", 75),
     Goal("photos", "PCK@0.2 sideways, %", photos.EXACT, photos.OURS, "sideways", 70),
@@ -54,6 +76,7 @@ GOALS: Final = (
     ),
     Goal("lookahead", "MPJPE k = 13, % of change", _DIVES, "k = 13", "MPJPE against per frame %", 0, False),
     Goal("embedding", "picture and 3D, matched", embedding.COSINE, "picture and 3D", embedding.MATCHED, 0.7),
+    *_FLIGHT,
     Goal(
         "embedding", "picture and 3D, mismatched", embedding.COSINE, "picture and 3D", embedding.MISMATCHED, 0.2, False
     ),

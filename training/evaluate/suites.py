@@ -30,6 +30,7 @@ SUITES: Final = {
     "embedding": Suite("embedding", "Common embedding"),
     "perspective": Suite("perspective", "Off the optical axis"),
     "upright": Suite("upright", "Crops turned upright"),
+    "flight": Suite("flight", "Free fall", in_all=False),
     "track": Suite("track", "Tracker on search windows"),
     "learning": Suite("learning", "Learning curves", in_all=False),
     "ablation": Suite("ablation", "Ablations", in_all=False),
