@@ -43,6 +43,8 @@ Told = Dive | Jump
 BEFORE_S: Final = 0.5
 AFTER_S: Final = 0.3
 """What the curves show beyond the flight."""
+_JUMP: Final = (0.25, 0.75)
+"""Share of a jump's flight after which it is highest."""
 _LEAST_CONSISTENCY: Final = 0.6
 _MASSES: Final = mass.points(0.5)
 
@@ -83,9 +85,9 @@ def told_of(
     if parts is None:
         return None
     curves = _curves(parts, seq)
-    if _is_jump(found):
-        return Jump(_jump_report(parts, seq, standpoint), curves)
-    return Dive(_dive_report(parts, seq, standpoint), curves)
+    if _dived(found):
+        return Dive(_dive_report(parts, seq, standpoint), curves)
+    return Jump(_jump_report(parts, seq, standpoint), curves) if _jumped(found) else None
 
 
 def _turned_with(flight: Flight, motion: Motion, view_world: Floats) -> Floats:
@@ -124,9 +126,17 @@ def _head_first(flight: Flight) -> float:
     return float(1 / (1 + np.exp(-4.0 * (reach + 1.5 * trunk))))
 
 
-def _is_jump(flight: Flight) -> bool:
+def _dived(flight: Flight) -> bool:
+    """Whether the flight ends in the water, as far as that is known."""
     start, end = (float(flight.course.at(moment.t_s)[2]) for moment in (flight.off, flight.entry))
-    return flight.board is None and start - end < DROP_M
+    return start - end >= DROP_M
+
+
+def _jumped(flight: Flight) -> bool:
+    """Whether it went up and came down again: a crouch only goes down."""
+    time_s = flight.entry_fall.t_s - flight.off_fall.t_s
+    share = (flight.course.apex_s - flight.off_fall.t_s) / time_s
+    return _JUMP[0] <= share <= _JUMP[1]
 
 
 def _momentum(flight: Flight) -> Floats:
@@ -266,7 +276,7 @@ def _flags(parts: _Parts, standpoint: Standpoint) -> tuple[Flag, ...]:
     told = (
         (standpoint.world != "metric", "not_calibrated",
          "The camera was not calibrated: heights, distances and speeds are estimates from the fall itself."),
-        (flight.board is None and not _is_jump(flight), "no_board",
+        (flight.board is None and _dived(flight), "no_board",
          "The board's place is not known: distances from it and the clearance cannot be told."),
         (unsure_somersaults, "somersaults", "The turn that was measured lies between two counts of half somersaults."),
         (unsure_twists, "twists", "The twist that was measured lies between two counts of half twists."),

@@ -29,8 +29,8 @@ Floats = NDArray[np.float64]
 
 HEIGHTS_M: Final = (1.0, 3.0, 5.0, 7.5, 10.0)
 """Of springboards and platforms above the water."""
-DROP_M: Final = 0.7
-"""Who ends so far below where he began has dived; who does not has jumped."""
+DROP_M: Final = 1.0
+"""Who ends so far below where he began has dived: from a board of 1 m a centre of gravity falls so far."""
 _LEVEL_OFF: Final = 0.2
 """A drop within this share of a board's height is taken for that board's."""
 _FALL_FLOOR_S: Final = 0.02

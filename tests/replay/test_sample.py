@@ -7,6 +7,9 @@ import msgpack
 import numpy as np
 import pytest
 
+from calibration.camera import Camera
+from calibration.store import save
+from calibration.venue import Board, Calibration
 from engines.skeleton import PARENTS, J
 from tests.posecast import SAMPLE, left_behind, posecast, require_weights
 
@@ -62,6 +65,48 @@ def test_poses_are_human_shaped(results) -> None:
 def test_overlay_shows_every_frame(results) -> None:
     assert pictures(results / "overlay.mp4") == pictures(SAMPLE)
     assert (results / "plot.png").stat().st_size > 10_000
+
+
+def test_the_dive_is_told(results) -> None:
+    """Without a calibration: what it was, and that its metres are estimates."""
+    truth = json.loads(SAMPLE.with_suffix(".truth.json").read_text())["report"]
+    told = json.loads((results / "dive-1.json").read_text())["report"]
+    assert told["numbers"][0]["code"] == truth["code"]
+    assert told["world"] == "estimated"
+    assert told["board_height_m"] == 3.0
+    assert abs(told["entry_s"]["value"] - truth["entry_s"]) < 0.08
+    assert abs(told["flight_time_s"]["value"] - truth["flight_time_s"]) < 0.12
+    assert {flag["key"] for flag in told["flags"]} >= {"not_calibrated", "no_board"}
+    summary = json.loads((results / "summary.json").read_text())
+    assert [dive["number"] for dive in summary["dives"]] == [truth["code"]]
+    assert (results / "dive-1.html").stat().st_size > 20_000
+    assert len((results / "dive-1.csv").read_text().splitlines()) > 60
+
+
+def test_a_calibrated_camera_gives_metres(tmp_path) -> None:
+    """The true camera of the sample: moments within two frames, heights within a hand's breadth."""
+    require_weights()
+    truth = json.loads(SAMPLE.with_suffix(".truth.json").read_text())
+    matrix = truth["camera_matrix_px"]
+    lens = Camera(*truth["size_px"], matrix[0][0], (matrix[0][2], matrix[1][2]))
+    board = Board("springboard", truth["dive"]["height_m"], 0.5, 4.8)
+    save(tmp_path / "pool.toml", Calibration(lens, np.array(truth["world_from_cam"]), board=board))
+    out = tmp_path / "out"
+    result = posecast("replay", SAMPLE, "--out", out, "--camera", tmp_path / "pool.toml", "--no-overlay", "--no-plot")
+    assert result.returncode == 0, result.stderr
+    report, told = truth["report"], json.loads((out / "dive-1.json").read_text())["report"]
+    assert told["world"] == "metric"
+    assert told["numbers"][0]["code"] == report["code"]
+    assert abs(told["take_off_s"]["value"] - report["take_off_s"]) < 0.05
+    assert abs(told["entry_s"]["value"] - report["entry_s"]) < 0.03
+    assert abs(told["apex_above_board_m"]["value"] - report["apex_above_board_m"]) < 0.12
+    assert abs(told["clearance_m"]["value"] - report["clearance_m"]) < 0.25
+    poses = np.load(out / "poses.npz")
+    joints = np.array([frame["joints_world_m"] for frame in truth["frames"]])
+    air = (poses["t_media_s"] > report["take_off_s"]) & (poses["t_media_s"] < report["entry_s"]) & poses["tracked"]
+    miss = poses["joints_world_m"][air, 0] - joints[poses["seq"][air], 0]
+    assert np.sqrt((miss**2).mean(0)).max() < 0.35
+    assert [str(poses["world_names"][k]) for k in np.unique(poses["world"][air])] == ["metric"]
 
 
 def test_nothing_is_left_behind(results) -> None:
