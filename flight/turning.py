@@ -138,7 +138,9 @@ def turning(
     course = 2 * np.pi * rolled.turns
     long_axis = np.cos(course)[:, None] * plane[0] + np.sin(course)[:, None] * plane[1]
     left_sd = 2 * sd / np.linalg.norm(left, axis=-1)
-    looked = twist.Seen(part.t_s[rows], unit(left)[rows], left_sd[rows], hinge_left_of(joints)[rows], long_axis[rows],
+    # An arched body bends the other way: only what is folded tells the chest.
+    hinge = hinge_left_of(joints) * (1 - straight)[:, None]
+    looked = twist.Seen(part.t_s[rows], unit(left)[rows], left_sd[rows], hinge[rows], long_axis[rows],
                         straight[rows], None if view is None else view[rows])  # fmt: skip
     twists = twist.courses(looked, axis, at)
     counts, (half, fold), (facing, twisted) = _counts(rolls.halves, twists.halves)
