@@ -6,6 +6,8 @@ from typing import Annotated, Final, Literal
 import typer
 from rich.console import Console
 
+from pipeline.calibrate import place_cli
+
 calibrate: Final = typer.Typer(
     help="Make, look at and import camera files: what turns pixels into metres.", no_args_is_help=True
 )
@@ -52,7 +54,7 @@ def intrinsics(
     name: Annotated[str, typer.Option(help="Name of the camera; empty: that of the file.")] = "",
     start: Annotated[float, typer.Option("--from", help="Begin a recording at this second.")] = 0.0,
     end: Annotated[float, typer.Option("--to", help="End a recording at this second; 0: at its end.")] = 0.0,
-    seconds: Annotated[float, typer.Option(help="Watch a live camera for so long; 0: until it will do.")] = 0.0,
+    seconds: Annotated[float, typer.Option(help="Watch a live camera at most so long; 0: until it will do.")] = 0.0,
 ) -> None:
     """Find focal length, centre and distortion of a camera from views of a printed board.
 
@@ -93,3 +95,7 @@ def import_(
     from pipeline.calibrate.imported import import_camera
 
     import_camera(file, out, name, size, console)
+
+
+calibrate.command()(place_cli.extrinsics)
+calibrate.command()(place_cli.gravity)
