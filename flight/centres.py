@@ -16,7 +16,7 @@ from calibration.root import root_from_joints
 from flight import mass
 from flight.fall import Seen, fitted_fall, honest
 from flight.phases import MOST_FRAMES, agreeing, falling
-from flight.placing import sighting
+from flight.sighting import sighting
 
 Floats = NDArray[np.float64]
 

@@ -7,22 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flight.fall import Seen
+from flight.sighting import Sighting
 
 Floats = NDArray[np.float64]
 
 _MOST_FRAMES: Final = 900
 _COLUMNS: Final = 6
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """The centre of gravity in one frame: its direction on the plane Z = 1 with deviation, its depth by the size of the
-    body in the picture with relative deviation (both at the decoder's own size of body)."""
-
-    flat: tuple[float, float]
-    flat_sd: float
-    depth_m: float
-    depth_sd: float
 
 
 class History:

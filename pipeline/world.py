@@ -15,8 +15,9 @@ from calibration.venue import Calibration
 from engines.skeleton import PELVIS
 from engines.view import View, Views
 from flight.analysis import AFTER_S, BEFORE_S, Told, told_of
+from flight.falls import Flown
 from flight.motion import Motion, doubts, spreads
-from flight.placing import ENTRY_S, Flown, Placed, Placing
+from flight.placing import ENTRY_S, Placed, Placing
 from flight.standpoint import Standpoint, standpoint
 from pipeline.config import Config
 from pipeline.messages import Hypotheses, Provenance, Revision

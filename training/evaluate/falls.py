@@ -17,8 +17,9 @@ from calibration.camera import Camera
 from calibration.venue import Board
 from flight.analysis import Told, told_of
 from flight.fall import GRAVITY_M_S2, Seen, fitted_fall, fitted_vertical
+from flight.falls import Flown
 from flight.motion import Motion
-from flight.placing import Flown, Placing
+from flight.placing import Placing
 from flight.standpoint import Standpoint
 from training.errors import TrainingError
 from training.evaluate.result import Row

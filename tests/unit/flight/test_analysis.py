@@ -89,7 +89,7 @@ def test_uncertainties_are_of_the_size_of_the_errors(told):
 
 
 def test_curves_belong_to_the_report(told):
-    dive, found, truth = told
+    _, found, truth = told
     curves = found.curves
     assert len(curves.t_s) == len(curves.seq) == len(curves.joints_world_m) == len(curves.positions)
     assert (np.diff(curves.seq) == 1).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from flight.placing import SIZE_SD
+from flight.falls import SIZE_SD
 from tests.falling import SURE, beside, dived, observed, seen
 
 

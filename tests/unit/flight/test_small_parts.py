@@ -10,9 +10,10 @@ from flight.bones import ENOUGH, Bones
 from flight.contact import both, left_board, lifted, met_water
 from flight.course import fitted_course
 from flight.fall import GRAVITY_M_S2
-from flight.history import History, Sighting
+from flight.history import History
 from flight.motion import POSE_SD_M, Motion, doubts, spreads
 from flight.phases import Moment
+from flight.sighting import Sighting
 from flight.standpoint import levelled, standpoint
 from tests.falling import dived
 
