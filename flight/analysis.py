@@ -198,6 +198,7 @@ def _jump_report(parts: _Parts, seq: NDArray[np.int64], standpoint: Standpoint) 
 def _dive_report(parts: _Parts, seq: NDArray[np.int64], standpoint: Standpoint) -> DiveReport:
     flight, turned, shape = parts.flight, parts.turned, parts.shape
     somersaults, twists = rounded(turned)
+    guesses = numbers(turned, shape, float(flight.armstand), _outward_sure(flight), flight.height_m)
     off, entry, fast, near = flight.off, flight.entry, speeds(flight), clearance(flight)
     flying, end, head_first = flight.flying, before_entry(flight), parts.head_first > 0.5
     opening_s = None if shape.opening is None else float(flight.motion.t_s[shape.opening])
@@ -234,7 +235,7 @@ def _dive_report(parts: _Parts, seq: NDArray[np.int64], standpoint: Standpoint) 
         peak_somersault_deg_s=_peak(turned.somersault_deg_s[flying]),
         mean_somersault_deg_s=360 * turned.somersault.value / max(entry.t_s - off.t_s, 1e-6),
         peak_twist_deg_s=_peak(turned.twist_deg_s[flying]),
-        position=shape.position,
+        position=POSITIONS["ABCD".index(guesses[0].code[-1])] if guesses else shape.position,
         position_shares=shape.shares,
         least_hip_deg=shape.least_hip_deg,
         least_knee_deg=shape.least_knee_deg,
@@ -247,7 +248,7 @@ def _dive_report(parts: _Parts, seq: NDArray[np.int64], standpoint: Standpoint) 
         head_first=head_first,
         momentum_consistency=_consistency(parts.momentum),
         stature_m=stature(flight),
-        numbers=numbers(turned, shape, float(flight.armstand), _outward_sure(flight), flight.height_m),
+        numbers=guesses,
         flags=_flags(parts, standpoint),
     )
 
@@ -280,6 +281,8 @@ def _flags(parts: _Parts, standpoint: Standpoint) -> tuple[Flag, ...]:
          "The board's place is not known: distances from it and the clearance cannot be told."),
         (unsure_somersaults, "somersaults", "The turn that was measured lies between two counts of half somersaults."),
         (unsure_twists, "twists", "The twist that was measured lies between two counts of half twists."),
+        (rounded(turned)[1] > 0, "twist_count",
+         "Twists that are counted from pictures are often a whole twist too few: look at the dive."),
         (bool(np.mean(seen) < 0.8), "unseen", f"The body was seen in {np.mean(seen):.0%} of the flight only."),
         (consistency < _LEAST_CONSISTENCY, "momentum",
          "The angular momentum is not constant as it should be: the poses of this flight are rough."),

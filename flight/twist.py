@@ -49,7 +49,7 @@ _NEAR: Final = np.exp(-0.5 * (_OFF / _END_SD) ** 2) + _END_FLOOR
 """Prior of the deviation at the entry."""
 _STILL_PRIOR: Final = (0.9, 0.3)
 """That a body does not twist at all: one that folds, one that stays straight."""
-_FOLDED_COST: Final = 60.0
+_FOLDED_COST: Final = 20.0
 """Of every turn twisted while folded: a folded body turns about its axis across alone."""
 
 
