@@ -20,6 +20,10 @@ CAM_FROM_WORLD: Final = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
 CROP_MARGIN: Final = 1.25
 """The crop's height is this times the larger of the box's height and its width x 4/3."""
 ASPECT: Final = CROP_H / CROP_W
+LEVEL_DEG: Final = (6.0, 12.0)
+"""Mean and standard deviation of how far a camera beside a field or a stage looks down."""
+POOL_DEG: Final = (0.0, 18.0)
+"""The same at a pool: from the deck up to a diver on the tower, from the stands down on the entry."""
 
 
 def rotation(axis: int, angle_rad: NDArray[np.floating]) -> Array:
@@ -52,11 +56,13 @@ def view(yaw_rad: Array, pitch_rad: Array, roll_rad: Array) -> Array:
     return rotation(2, roll_rad) @ rotation(0, pitch_rad) @ CAM_FROM_WORLD @ rotation(2, yaw_rad)
 
 
-def random_views(rng: np.random.Generator, n: int, full_circle: float = 0.5) -> Array:
-    """Random `cam_from_world` (n, 3, 3): any yaw, mostly looking slightly down; a share `full_circle` rolled
-    by any angle."""
+def random_views(
+    rng: np.random.Generator, n: int, full_circle: float = 0.5, down_deg: tuple[float, float] = LEVEL_DEG
+) -> Array:
+    """Random `cam_from_world` (n, 3, 3): any yaw, looking down by `down_deg` (mean and standard deviation); a share
+    `full_circle` rolled by any angle."""
     yaw = rng.uniform(-np.pi, np.pi, n)
-    pitch = np.radians(rng.normal(6, 12, n))
+    pitch = np.radians(rng.normal(*down_deg, n))
     roll = np.radians(rng.normal(0, 4, n))
     circle = rng.random(n) < full_circle
     roll[circle] = rng.uniform(-np.pi, np.pi, int(circle.sum()))

@@ -63,8 +63,9 @@ class Recipe(Protocol):
     def validate(self, modules: nn.ModuleDict) -> dict[str, float]:
         """Figures of `modules` on the fixed validation split, without gradients."""
 
-    def shipped(self) -> dict[str, tuple[nn.Module, Tensor | None]]:
-        """By shipped network: the module that its file can start, and inputs to settle batch statistics on, if any."""
+    def shipped(self) -> Mapping[str, tuple[nn.Module, Tensor | Callable[[], object] | None]]:
+        """By shipped network: the module that its file can start, and inputs to settle batch statistics on (or what
+        passes them through it), if any."""
 
 
 @dataclass

@@ -4,28 +4,31 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import torch
 from numpy.typing import NDArray
 
+from engines import store
 from engines.contracts import MLP_DECODER, MODALITY_2D, POSE2D_ENCODER
 from engines.errors import EngineError
-from engines.session import open_session
-from engines.settings import EngineSettings
 from engines.skeleton import J
 from training.sequences import Windows
 
 Array = NDArray[np.float32]
 
-BATCH = 64
+BATCH = 256
 
 
 class PerFrame:
     """Keypoints of single frames to joints by `pose2d_encoder` and `mlp_decoder` of a weights folder."""
 
     def __init__(self, weights: Path) -> None:
-        settings = EngineSettings(weights=str(weights), precision="fp32")
+        # Not as the live path runs them, which takes a batch one by one on a CPU: here the batches are large.
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
         self._encoder, self._decoder = (
-            open_session(contract, settings, torch.get_num_threads()) for contract in (POSE2D_ENCODER, MLP_DECODER)
+            onnxruntime.InferenceSession(store.usable(contract.network, weights), options, ["CPUExecutionProvider"])
+            for contract in (POSE2D_ENCODER, MLP_DECODER)
         )
 
     def joints(self, keypoints: Array, confidence: Array, box: Array) -> Array:
@@ -34,9 +37,10 @@ class PerFrame:
         for start in range(0, len(keypoints), BATCH):
             rows = slice(start, start + BATCH)
             inputs = {"keypoints": keypoints[rows], "confidence": confidence[rows], "box": box[rows]}
-            embedding = self._encoder.run(inputs)["embedding"]
+            embedding = self._encoder.run(["embedding"], inputs)[0]
             modality = np.full(len(embedding), MODALITY_2D, np.int64)
-            parts.append(self._decoder.run({"embedding": embedding, "modality": modality, "box": box[rows]})["joints"])
+            told = {"embedding": embedding, "modality": modality, "box": box[rows]}
+            parts.append(self._decoder.run(["joints"], told)[0])
         return np.concatenate(parts) if parts else np.zeros((0, J, 3), np.float32)
 
     def windows(self, windows: Windows) -> Array:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from engines.contracts import CROP_H
 from engines.skeleton import BONES, MIRROR, PELVIS, J
+from models.view import into_view, keypoints_in_view, view_of
 from training import geometry as geo
 from training.errors import TrainingError
 from training.npz import numbers, read_npz
@@ -28,9 +29,13 @@ HELD_OUT: Final = frozenset({"cmu_02", "cmu_06", "cmu_49", "cmu_88", "acrnn_mart
 handstands, martial arts."""
 MIN_FRAMES: Final = 24
 DIVE_RATE_HZ: Final = 50.0
+FOCAL_GUESS: Final = 0.1
+"""Error (standard deviation of the logarithm) of the focal length of a camera that nobody has calibrated."""
 PX: Final = 2.0 / CROP_H
 """One pixel of the full-size crop in the unit of `keypoints`."""
 LAYOUT: Final = "expected pos17 (F,17,3), metres, z up, ok (F), fps, and name, start, length of each clip"
+CALIBRATED: Final = 0.5
+"""Share of what is shown in training that was filmed by a camera whose focal length is known."""
 SIDES: Final = ((1, 2, 3, 4, 5, 6), (11, 12, 13, 14, 15, 16))
 """Legs, arms: groups a keypoint network swaps left for right as a whole."""
 
@@ -154,12 +159,28 @@ def vary_bones(rng: np.random.Generator, joints: Array, spread: float = 0.06, al
 def sample_pairs(rng: np.random.Generator, bank: PoseBank, n: int) -> Pairs:
     """`n` training pairs: half of the poses upright before a level camera, a quarter rolled by any angle, a
     quarter tumbling."""
-    turn = geo.random_views(rng, n, full_circle=1 / 3)
+    turn = geo.random_views(rng, n, full_circle=1 / 3, down_deg=geo.POOL_DEG)
     tumbling = rng.random(n) < 0.25
     turn[tumbling] = geo.random_rotations(rng, int(tumbling.sum()))
     joints = bank.poses(rng, n) @ np.swapaxes(turn, -1, -2)
     rays = geo.project(joints + random_root(rng, n)[:, None])
-    return observe(rng, rays, joints)
+    guessed, known = observe(rng, rays, joints), rng.random(n) < CALIBRATED
+    exact = observe(rng, rays[known], joints[known], guess=0.0)
+    pairs = [x.numpy() for x in guessed]
+    pairs[1][known] = exact.confidence
+    for column, turned in zip((0, 2, 3), looked_at(*(exact[i].numpy() for i in (0, 2, 3))), strict=True):
+        pairs[column][known] = turned
+    return Pairs(*(torch.from_numpy(x) for x in pairs))
+
+
+def looked_at(keypoints: Array, box: Array, joints: Array) -> tuple[Array, Array, Array]:
+    """Keypoints (n, J, 2), box (n, 3) and joints (n, J, 3) as a calibrated camera's are told to the networks: turned
+    onto the crop, whose bearing is then 0 (`engines.view`)."""
+    flat, place, solid = (torch.from_numpy(np.asarray(x, np.float32)) for x in (keypoints, box, joints))
+    view = view_of(place)
+    height = place[:, 2] * torch.sqrt(1 - (view**2).sum(-1))
+    turned = torch.stack([torch.zeros_like(height), torch.zeros_like(height), height], -1)
+    return keypoints_in_view(flat, place).numpy(), turned.numpy(), into_view(solid, view).numpy()
 
 
 def random_root(rng: np.random.Generator, n: int) -> Array:
@@ -172,17 +193,16 @@ def random_root(rng: np.random.Generator, n: int) -> Array:
     return (np.stack([x, y, np.ones(n)], -1) * depth[:, None]).astype(np.float32)
 
 
-def observe(rng: np.random.Generator, rays: Array, joints: Array) -> Pairs:
+def observe(rng: np.random.Generator, rays: Array, joints: Array, guess: float = FOCAL_GUESS) -> Pairs:
     """Crop, normalise and disturb exact rays (n, J, 2) as tracker and keypoint network would; `joints` pass
-    unchanged."""
+    unchanged. `guess`: how wrong the focal length is."""
     n = len(rays)
     centre, size = geo.keypoint_box(rays)
     height = geo.crop_height(size) * np.exp(rng.normal(0, 0.08, n)).astype(np.float32)
     centre = centre + (rng.normal(0, 0.04, (n, 2)) * height[:, None]).astype(np.float32)
     keypoints, confidence = disturb(rng, geo.normalise(rays, centre, height))
     # The focal length of an uncalibrated camera is a guess: the box is told with the error such guesses have.
-    guess = np.exp(rng.normal(0, 0.1, (n, 1)))
-    box = np.concatenate([centre, height[:, None]], -1) * guess
+    box = np.concatenate([centre, height[:, None]], -1) * np.exp(rng.normal(0, guess, (n, 1)))
     return Pairs(*(torch.from_numpy(np.asarray(x, np.float32)) for x in (keypoints, confidence, box, joints)))
 
 

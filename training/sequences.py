@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from engines.skeleton import PELVIS, J
 from training import geometry as geo
 from training.detection import correlated, detected, dropped
-from training.poses import Clip, PoseBank, random_root, vary_bones
+from training.poses import CALIBRATED, FOCAL_GUESS, Clip, PoseBank, looked_at, random_root, vary_bones
 
 Array = NDArray[np.float32]
 
 RATE_HZ: Final = 50.0
 CAMERA_RATES_HZ: Final = (24.0, 25.0, 30.0, 50.0, 60.0, 100.0)
-FOCAL_GUESS: Final = 0.1
-"""Error (standard deviation of the logarithm) of the focal length of a camera that nobody has calibrated."""
 
 
 class Windows(NamedTuple):
@@ -48,7 +46,8 @@ def sample_windows(
 
     Args:
         clean: without noise and drop-outs, the focal length known.
-        natural: motion as recorded before a level camera; else every speed, body and orientation.
+        natural: motion as recorded before a level camera, nothing calibrated; else every speed, body and orientation,
+            looked at from above and below, half of the cameras calibrated.
         dive_share: instead of the bank's.
         ahead: frames behind the one of interest, which is any of a dive's that is shorter than the window.
     """
@@ -67,7 +66,8 @@ def _window(
 ) -> tuple[Array, ...]:
     clip = bank.clip(rng, dive_share)
     motion, root = _motion(rng, clip, frames, natural, ahead)
-    turn = geo.random_views(rng, 1, full_circle=0.0 if natural else 0.3)[0]
+    circle, down_deg = (0.0, geo.LEVEL_DEG) if natural else (0.3, geo.POOL_DEG)
+    turn = geo.random_views(rng, 1, circle, down_deg)[0]
     if not natural:
         motion = _altered(rng, bank, clip, motion)
         if rng.random() < 0.15:
@@ -80,7 +80,10 @@ def _window(
         return keypoints, np.zeros((frames, J)), np.ones(frames), joints, box
     keypoints, missing, box = _measure(rng, keypoints, box)
     missing, seen = dropped(rng, missing)
-    box = box * np.float32(np.exp(rng.normal(0, FOCAL_GUESS)))
+    keypoints = keypoints * (1 - missing[..., None])
+    if natural or rng.random() > CALIBRATED:
+        return keypoints, missing, seen, joints, box * np.float32(np.exp(rng.normal(0, FOCAL_GUESS)))
+    keypoints, box, joints = looked_at(keypoints, box, joints)
     return keypoints * (1 - missing[..., None]), missing, seen, joints, box
 
 

@@ -6,6 +6,7 @@ through the bias that is added behind them, and each batch normalisation is set 
 unchanged on a given batch, with the folded shift behind it.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,18 @@ def read_tensors(path: Path) -> dict[str, Array]:
             weight = value(product.input[1])
             if weight is not None:
                 tensors[names[0].removeprefix("model.").removesuffix("bias") + "weight"] = weight.T
+        if node.op_type == "Where" and all(name in stored and len(stored[name].dims) == 1 for name in node.input[1:]):
+            one, other = (value(name) for name in node.input[1:])
+            if one is not None and other is not None and len(one) > 1:
+                tensors["mode"] = np.stack([other, one])  # the choice of the temporal network's mode, its rows apart
     return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items() if tensor is not None}
 
 
-def initialise(path: Path, module: nn.Module, calibrate: Tensor | None = None) -> int:
+def initialise(path: Path, module: nn.Module, calibrate: Tensor | Callable[[], object] | None = None) -> int:
     """Fills `module` from an exported network and returns how many tensors it took.
 
-    A network with batch normalisation needs `calibrate`, a batch of its inputs: their statistics take the place of
-    the ones that export folded away.
+    A network with batch normalisation needs `calibrate`, a batch of its inputs, or what passes one through it: their
+    statistics take the place of the ones that export folded away.
     """
     found, own = read_tensors(path), module.state_dict()
     usable = {
@@ -68,13 +73,17 @@ def initialise(path: Path, module: nn.Module, calibrate: Tensor | None = None) -
             for name, t in found.items()
             if name.endswith("_bias")
         }
-        _pass_on(module, shifts, calibrate)
+        norms = {name for name in own if name.endswith(".running_mean") and name not in usable}
+        _pass_on(module, {name.removesuffix(".running_mean") for name in norms}, shifts, calibrate)
     return len(usable)
 
 
 @torch.no_grad()
-def _pass_on(module: nn.Module, shifts: dict[str, Tensor], batch: Tensor) -> None:
-    """Sets every batch normalisation that follows a folded convolution to x + shift on `batch`, in order of use."""
+def _pass_on(
+    module: nn.Module, norms: set[str], shifts: dict[str, Tensor], batch: Tensor | Callable[[], object]
+) -> None:
+    """Sets the batch normalisations of these names to x + shift on `batch`, in order of use. A folded convolution has
+    its shift apart, a folded linear layer has it in its bias."""
     last: list[str] = []
     names = {child: name for name, child in module.named_modules()}
 
@@ -82,16 +91,20 @@ def _pass_on(module: nn.Module, shifts: dict[str, Tensor], batch: Tensor) -> Non
         last.append(names[conv])
 
     def settle(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(norm, nn.BatchNorm2d)
+        assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
         x = inputs[0].float()
-        mean, var = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
+        others = [axis for axis in range(x.ndim) if axis != 1]
+        mean, var = x.mean(others), x.var(others, unbiased=False)
         norm.running_mean, norm.running_var = mean, var  # type: ignore[assignment]
         norm.weight.copy_((var + norm.eps).sqrt())
         norm.bias.copy_(mean + shifts.get(last[-1], torch.zeros_like(mean)))
 
-    hooks = [m.register_forward_hook(remember) for m in module.modules() if isinstance(m, nn.Conv2d)]
-    hooks += [m.register_forward_pre_hook(settle) for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    hooks = [m.register_forward_hook(remember) for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    hooks += [m.register_forward_pre_hook(settle) for name, m in module.named_modules() if name in norms]
     module.eval()
-    module(batch)
+    if callable(batch):
+        batch()
+    else:
+        module(batch)
     for hook in hooks:
         hook.remove()

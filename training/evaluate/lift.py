@@ -14,6 +14,7 @@ from engines.contracts import MODALITY_2D
 from training import geometry as geo
 from training.evaluate import given
 from training.evaluate.networks import Networks, batched
+from training.evaluate.pitch import by_pitch
 from training.evaluate.poses3d import HYPOTHESES, SEED, clusters, hypotheses_row, pose_row, sequence_row
 from training.evaluate.result import Figures, MaterialMissing, Plot, Request, Result, Row
 from training.poses import Clip, dive_clips, held_out, mocap_clips, observe, random_root, subject
@@ -26,6 +27,8 @@ SAMPLED: Final = 300
 MLP, DIFFUSION = "MLP decoder", "Diffusion decoder, mean of 5"
 HYPOTHESIS = f"{HYPOTHESES} hypotheses of the diffusion decoder"
 GIVEN = "given poses"
+PITCH = "Exact 2D by the camera's pitch, MLP decoder"
+PITCHED: Final = 500
 MOTION = "Motion, MLP decoder frame by frame"
 EXACT, NOISY = "exact 2D", "noisy 2D"
 
@@ -44,7 +47,9 @@ def lift(request: Request) -> Result:
     networks = Networks(request.weights, request.encoder, request.precision)
     if request.data.suffix == ".npz":
         return _of_file(request, networks)
-    sets, subjects = _sets(request)
+    rng = np.random.default_rng(SEED)
+    poses, subjects = _poses(rng, request)
+    sets = _sets(rng, poses)
     centres = clusters(request.mocap)
     mlp: dict[str, Row] = {}
     diffusion: dict[str, Row] = {}
@@ -54,11 +59,12 @@ def lift(request: Request) -> Result:
         mlp[name] = pose_row(one, lifted.truth_m, centres)
         diffusion[name] = pose_row(several.mean(1), lifted.truth_m, centres)
         hypotheses[name] = _hypotheses(networks, lifted)
+    pitched = by_pitch(networks, {name: some[:PITCHED] for name, some in poses.items()})
     return Result(
         "lift",
         f"motion capture held out by subject ({', '.join(subjects)}) and {DIVES} generated dives of another seed",
         len(next(iter(sets.values())).truth_m),
-        (Figures(MLP, mlp), Figures(DIFFUSION, diffusion), Figures(HYPOTHESIS, hypotheses)),
+        (Figures(MLP, mlp), Figures(DIFFUSION, diffusion), Figures(HYPOTHESIS, hypotheses), Figures(PITCH, pitched)),
         (_plot(mlp, diffusion),),
         (
             "All 17 joints count, the pelvis included. Level: before a level camera, from any side; any way up: "
@@ -80,23 +86,29 @@ def decoded(networks: Networks, lifted: Lifted) -> tuple[Array, Array]:
     return one, several
 
 
-def _sets(request: Request) -> tuple[dict[str, Lifted], list[str]]:
-    count, rng = request.at_most(POSES), np.random.default_rng(SEED)
+def _poses(rng: np.random.Generator, request: Request) -> tuple[dict[str, Array], list[str]]:
+    """Root-relative poses (N, J, 3) of both kinds, world axes, and the subjects of the recorded ones."""
     clips = held_out_clips(request.mocap)
     subjects = sorted({subject(clip.name) for clip in clips})
-    mocap, dives = (_frames(rng, chosen, count) for chosen in (clips, dive_clips(rng, DIVES)))
+    kinds = {"mocap": clips, "dives": dive_clips(rng, DIVES)}
+    return {name: _frames(rng, chosen, request.at_most(POSES)) for name, chosen in kinds.items()}, subjects
+
+
+def _sets(rng: np.random.Generator, poses: dict[str, Array]) -> dict[str, Lifted]:
+    mocap, dives = poses["mocap"], poses["dives"]
+    count = len(mocap)
     any_way = geo.random_rotations(rng, count)
     sets = {}
-    for name, poses, turns in (
+    for name, some, turns in (
         ("mocap, level", mocap, geo.random_views(rng, count, full_circle=0.0)),
         ("mocap, any way up", mocap, any_way),
         ("dives, level", dives, geo.random_views(rng, count, full_circle=0.0)),
     ):
-        joints = poses @ np.swapaxes(turns, -1, -2)
+        joints = some @ np.swapaxes(turns, -1, -2)
         rays = geo.project(joints + random_root(rng, count)[:, None])
         sets[f"{name}, {EXACT}"] = exact(rays, joints)
         sets[f"{name}, {NOISY}"] = Lifted(*(x.numpy() for x in observe(rng, rays, joints)))
-    return sets, subjects
+    return sets
 
 
 def held_out_clips(mocap: Path) -> list[Clip]:

@@ -46,7 +46,7 @@ class Settings:
     batch: int = 256
     """Pose pairs a step."""
     solid_share: float = 0.25
-    """Share of the pairs whose 3D pose is encoded too."""
+    """Share of the pairs whose 3D pose is encoded too; 0 for none."""
     pictures: int = 8
     """Crops a step; 0 trains without pictures, and without HRNet in the run."""
     contrast_weight: float = 0.1
@@ -63,7 +63,7 @@ class Settings:
     condition_dropout: float = 0.1
     """Share of poses whose diffusion is not told the embedding, which keeps a prior of poses."""
     encoder_rate: float = 0.3
-    """Learning rate of the encoders, as a share of the decoders'."""
+    """Learning rate of the encoders, as a share of the decoders'; 0 leaves them as they are."""
     data_scale: float = 5.0
     joint_noise_m: float = 0.01
     dives: int = 150
@@ -120,6 +120,9 @@ class Decode:
         self.bank = load_bank(data.mocap, False, s.dives, s.stills)
         held_out = load_bank(data.mocap, True, -(-s.dives // 6), -(-s.stills // 10))
         self.held_out = sample_pairs(np.random.default_rng(VALIDATION_SEED), held_out, s.validation)
+        if not s.encoder_rate:
+            for name in ("pose2d_encoder", "pose3d_encoder"):
+                self.modules[name].requires_grad_(False)
         self.header: dict[str, Any] = {
             "pose_encoder": s.encoder,
             "data_scale": s.data_scale,
@@ -192,12 +195,7 @@ class Decode:
         every = Tasks(*(torch.cat(column) for column in zip(*todo, strict=True)))
         decoded = m["mlp_decoder"](every.embedding, every.modality, every.box)
         joints = losses.euclid(decoded, every.joints)
-        score = m["diffusion_decoder"].loss(
-            *(
-                x.repeat_interleave(s.diffusion_draws, 0)
-                for x in (every.joints, every.embedding, every.modality, every.box)
-            )
-        )
+        score = self._score(every) if s.diffusion_weight else torch.zeros_like(joints)
         loss = s.contrast_weight * contrastive + s.joints_weight * joints
         loss = loss + s.keypoints_weight * keypoints + s.diffusion_weight * score
         with torch.no_grad():
@@ -206,9 +204,19 @@ class Decode:
         parts = {"contrast": contrastive, "joints_m": joints, "lift_m": lift, "keypoints": keypoints, "score": score}
         return {"loss": loss, **parts, "scale": scale}
 
+    def _score(self, todo: Tasks) -> Tensor:
+        repeated = (
+            x.repeat_interleave(self.settings.diffusion_draws, 0)
+            for x in (todo.joints, todo.embedding, todo.modality, todo.box)
+        )
+        score: Tensor = self.modules["diffusion_decoder"].loss(*repeated)
+        return score
+
     def _pair_tasks(self, pairs: Pairs, scale: Tensor) -> tuple[list[Tasks], Tensor]:
         count = max(2, round(self.settings.solid_share * len(pairs.joints)))
         e2 = self.modules["pose2d_encoder"](pairs.keypoints, pairs.confidence, pairs.box)
+        if not self.settings.solid_share:
+            return [tasks(MODALITY_2D, e2, pairs.box, pairs.joints)], torch.zeros_like(scale)
         e3 = self.modules["pose3d_encoder"](
             seen_joints(pairs.joints[:count], pairs.box[:count], self.settings.joint_noise_m)
         )

@@ -8,6 +8,7 @@ shows many more bodies and cameras at the same cost. It lies at the new end of t
 all places are learned. Only the sequence head is trained; the strided decoder stays as it is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -167,9 +168,13 @@ class Temporal:
         named = self.modules["pretraining"].named_parameters()
         return [{"params": [p for name, p in named if not name.removeprefix("mpm.").startswith(unused)]}]
 
-    def shipped(self) -> dict[str, tuple[nn.Module, Tensor | None]]:
-        """Nothing: export folds the norms and modes of the encoders away; start from a run."""
-        return {}
+    def shipped(self) -> dict[str, tuple[nn.Module, Tensor | Callable[[], object] | None]]:
+        """Both shipped parts of the network; the decoders of stage I are not among them."""
+        mpm = self.modules["pretraining"].mpm
+        w = sample_windows(np.random.default_rng(self.seed), self.bank, 64, 27)
+        every = (w.keypoints, w.missing, w.joints, torch.zeros_like(w.missing), w.seen, w.seen, w.box)
+        frames = [x.flatten(0, 1) for x in every]
+        return {"temporal_frame": (mpm, lambda: mpm.fuse_frame(*frames)), "temporal_window": (mpm, None)}
 
     def batch(self, step: int, progress: float) -> Rebuild | Lift:
         """Fresh windows; they depend on seed, step and stage alone."""
