@@ -40,7 +40,7 @@ def test_the_report_is_named_and_every_number_has_a_unit(dive):
     assert told["report"]["take_off_s"] == {"value": dive.report.take_off_s.value, "sd": dive.report.take_off_s.sd}
     assert told["report"]["numbers"][0] == {"code": "103C", "probability": 0.93}
     without = {field for field in told["report"] if field not in told["units"]}
-    assert without == {"schema", "world", "clearance_joint", "position", "head_first", "flags"}
+    assert without == {"schema", "world", "board_kind", "clearance_joint", "position", "head_first", "flags"}
     assert told["units"]["peak_twist_deg_s"] == "degrees per second"
     assert told["units"]["flight_time_s"] == "seconds"
     assert told["units"]["opening_s"] == "seconds of the recording"
