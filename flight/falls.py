@@ -113,9 +113,7 @@ class Falls:
             return None
         last = self.flown.pop()
         rows = self._history.between(last.take_off_s - WHOLE_S / 2, last.entry_s + WHOLE_S / 2)
-        whole = self._whole(rows)
-        again = whole is not None and whole.covers((last.take_off_s + last.entry_s) / 2)
-        self._add(whole if whole is not None and again else last, rows)
+        self._add(self._longest(last, rows) or last, rows)
         return self.flown[-1] if self.flown else None
 
     def _beginning(self, t_s: float) -> Flown | None:
@@ -155,8 +153,8 @@ class Falls:
         over = replace(self.now, entry=Moment(entry_s, _ROUGHLY_S))
         self.now = None
         rows = self._history.between(over.take_off_s - WHOLE_S / 2, self._history.newest_s)
-        whole = self._whole(rows)
-        if whole is not None and whole.covers((over.take_off_s + entry_s) / 2):
+        whole = self._longest(over, rows)
+        if whole is not None:
             self._add(whole, rows)
 
     def _add(self, flown: Flown, rows: Rows) -> None:
@@ -179,10 +177,19 @@ class Falls:
         if fall is None:
             return None
         ends = Moment(first_s, _ROUGHLY_S), Moment(last_s, _ROUGHLY_S)
-        flown: Flown | None = Flown(*ends, fall, stretch.gain)
+        return self._grown(Flown(*ends, fall, stretch.gain), rows)
+
+    def _longest(self, flown: Flown, rows: Rows) -> Flown | None:
+        """The fall as a whole, found anew among all frames or grown from what is known of it."""
+        middle_s = (flown.take_off_s + flown.entry_s) / 2
+        found = [fall for fall in (self._whole(rows), self._grown(flown, rows)) if fall and fall.covers(middle_s)]
+        return max(found, key=lambda fall: fall.entry_s - fall.take_off_s, default=None)
+
+    def _grown(self, flown: Flown, rows: Rows) -> Flown | None:
+        grown: Flown | None = flown
         for _ in range(_REFITS):
-            flown = None if flown is None else self._better_ends(flown, rows)
-        return flown
+            grown = None if grown is None else self._better_ends(grown, rows)
+        return grown
 
     def _better_ends(self, flown: Flown, rows: Rows) -> Flown | None:
         """The same fall from where the body comes onto its parabola to where it leaves it."""

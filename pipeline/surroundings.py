@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from engines.codecs import window_of_box
 from engines.contracts import STN_PX
-from pipeline.detector import Detector
+from pipeline.detector import Finder
 from pipeline.messages import Box, Frame
 from pipeline.motion import Motion
 from pipeline.picture import Picture, thumbnail
@@ -45,7 +45,7 @@ _SMALLEST_BOX_PX: Final = 8.0
 class Surroundings:
     """Of one stream, from frame to frame. `survey` comes first, then what is asked of the same frame."""
 
-    def __init__(self, detector: Detector, least: float) -> None:
+    def __init__(self, detector: Finder, least: float) -> None:
         """`least`: presence from which somebody may be taken up."""
         self._detector = detector
         self._least = least

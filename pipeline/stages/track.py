@@ -13,13 +13,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from calibration.venue import Calibration
 from engines.codecs import window_of_box
 from engines.contracts import CROP_H, CROP_W, STN
-from engines.kalman import BoxFilter
-from engines.session import Session
 from engines.view import View, Views
-from pipeline.config import TrackSettings
-from pipeline.detector import Detector
+from flight.box import BoxFilter
+from flight.imm import DIVE, GROUND
+from flight.pull import Pull
+from pipeline.config import TrackSettings, camera_of, views_of
+from pipeline.detector import Detector, Finder
 from pipeline.messages import Box, Frame, Matrix3, Track, TrackState, moment_of
 from pipeline.picture import Picture, cut
 from pipeline.ring import Overrun, Ring
@@ -40,12 +42,22 @@ class Tracker:
     batch = 1
 
     def __init__(
-        self, settings: TrackSettings, session: Session, open_ring: Callable[[], Ring], ring: Ring | None, views: Views
+        self,
+        settings: TrackSettings,
+        detector: Finder,
+        open_ring: Callable[[], Ring],
+        ring: Ring | None,
+        views: Views,
+        calibration: Calibration | None = None,
     ) -> None:
-        """`ring` if it exists already, which it does for a stage that was restarted; else opened when needed."""
+        """`ring` if it exists already, which it does for a stage that was restarted; else opened when needed. `views`
+        and `calibration` are of the same camera."""
         self._settings = settings
         self._views = views
-        self._detector = Detector(session)
+        self._calibration = calibration
+        self._modes = DIVE if settings.sport == "dive" else GROUND
+        self._pull: Pull | None = None
+        self._detector = detector
         self._around = self._unknown()
         self._open_ring = open_ring
         self._ring = ring
@@ -57,7 +69,7 @@ class Tracker:
         self.dropped: Counter[str] = Counter()
         if ring is not None:
             self.dropped["restart"] = ring.attach_reader()
-        self.note = session.device
+        self.note = detector.device
 
     def step(self, frames: Sequence[Frame]) -> Iterable[Track]:
         """The subject of each frame; nothing if its picture was overwritten before it could be read.
@@ -158,6 +170,14 @@ class Tracker:
         self._surveyed_ns = frame.t_media_ns
         self._around.survey(frame, picture)
 
+    def _pull_in(self, frame: Frame) -> Pull:
+        """How gravity looks in these pictures."""
+        if self._pull is None:
+            known = self._calibration is not None
+            camera = self._views.camera(frame.width, frame.height) if known else None
+            self._pull = Pull(camera, self._calibration)
+        return self._pull
+
     def _give_up(self, frame: Frame) -> None:
         self._filter = None
         self._around.reset(frame.t_media_ns)
@@ -173,7 +193,7 @@ class Tracker:
         if presence < self._settings.acquire_presence:
             return False
         self._subject += self._filter is None or not _inside(likely, self._filter.box_img_px)
-        self._filter = BoxFilter(box)
+        self._filter = BoxFilter(box, self._modes, self._pull_in(frame))
         self._around.reset(frame.t_media_ns)
         self._seen_ns = frame.t_media_ns
         self._state, self._presence = "followed", presence
@@ -219,5 +239,6 @@ def _inside(one: Box, other: Box) -> bool:
 def build(host: Host) -> Tracker:
     """The stage on this host."""
     ring = host.ring() if host.ring_path.exists() else None
-    views = Views(None, host.config.camera.vertical_fov_deg)
-    return Tracker(host.config.track, host.session(STN), host.ring, ring, views)
+    config = host.config
+    views, calibration = views_of(config, config.stream), camera_of(config, config.stream)
+    return Tracker(config.track, Detector(host.session(STN)), host.ring, ring, views, calibration)

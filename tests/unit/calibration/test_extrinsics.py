@@ -43,7 +43,7 @@ PLACE = np.array([4.0, -13.0, -2.0])
 
 @pytest.mark.parametrize("name", ["springboard-1", "springboard-3", "platform-5", "platform-10"])
 def test_exact_points_give_the_exact_place(name) -> None:
-    place = PLACE + (0, 0, 2.5)
+    place = PLACE + np.array([0, 0, 2.5])
     found = placed(board_points(name, place), CAMERA)
     np.testing.assert_allclose(found.world_from_cam[:3, 3], place, atol=1e-4)
     expected = np.linalg.inv(looking(place, (0, 0, -template(name).board.height_m / 2)))
@@ -138,7 +138,7 @@ def test_a_plane_seen_from_far_has_two_answers_and_is_refused() -> None:
 def test_another_board_than_said_is_refused() -> None:
     seen = board_points("platform-10", PLACE)
     other = np.array([mark.world_m for mark in template("platform-5").marks])
-    with pytest.raises(CalibrationError, match="clicked wrongly|is it this board"):
+    with pytest.raises(CalibrationError, match=r"clicked wrongly|is it this board"):
         placed(Points(seen.names, other, seen.img_px), CAMERA)
 
 
