@@ -7,9 +7,9 @@ from training.synth import trackscenes
 
 def test_a_scene_holds_a_diver_who_is_hidden_for_a_while_and_others() -> None:
     scene = trackscenes.scene(np.random.default_rng(1))
-    people, frames, sides = scene.boxes_img_px.shape
+    frames, people, sides = scene.boxes_img_px.shape
     assert people >= 2 and sides == 4
-    assert 0 < scene.hidden.sum() < frames
+    assert 0 < scene.hidden.sum() < frames / 2
 
 
 def test_gravity_brings_the_box_nearer_to_a_diver_who_is_hidden() -> None:
