@@ -19,9 +19,11 @@ _Metres = Annotated[float | None, typer.Option(help="Measured there, metres; els
 def extrinsics(
     cameras: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CAMERA]", help="A camera file."),
+        typer.Argument(metavar="[CAMERA]", help="A camera file; with --several NAME=POSES,CAMERA for each camera."),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The camera file to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The camera file to write; with --several a folder.")
+    ] = None,
     template: Annotated[str, typer.Option(help="A board as the rules build it, such as platform-10; see --list.")] = "",
     points: Annotated[
         Path, typer.Option(help="CSV with name, u, v in pixels; x, y, z in metres for points of your own.")
@@ -46,10 +48,13 @@ def extrinsics(
     length: _Metres = None,
     thickness: _Metres = None,
     overhang: _Metres = None,
+    several: Annotated[
+        bool, typer.Option("--several", help="Several cameras, from the athlete they saw at the same time.")
+    ] = False,
 ) -> None:
-    """Find where a camera stands, from points of known places.
+    """Find where a camera stands, from points of known places, or from an athlete whom several cameras saw.
 
-    From points of its board:
+    One camera, from points of its board:
 
       posecast calibrate extrinsics --template platform-10 --click dive.mp4
       (open points.html, click what you see, save the list as points.csv)
@@ -61,8 +66,18 @@ def extrinsics(
     From the floor, a deck or marks at the water's edge, four points with x and y measured:
 
       posecast calibrate extrinsics camera.toml --ground --points floor.csv --out placed.toml
+
+    Several resting cameras, from what posecast replay has made of the same dives; their clocks need not agree:
+
+      posecast calibrate extrinsics --several left=left/poses.npz,left.toml right=right/poses.npz,right.toml
+      --out placed
     """
     chosen = _template(template, (height, width, length, thickness, overhang))
+    if several:
+        from pipeline.calibrate.several import calibrate_several
+
+        calibrate_several(cameras or [], _given(out), console)
+        return
     from pipeline.calibrate.extrinsics import Wanted, calibrate_extrinsics, list_template, prepare_clicking
 
     if show_list:
@@ -120,7 +135,7 @@ def _given(out: Path | None) -> Path:
 
 def _one(cameras: list[str], size: str) -> Path | None:
     if len(cameras) > 1:
-        raise CalibrationError(f"one camera file at a time, got {len(cameras)}")
+        raise CalibrationError(f"one camera file at a time, got {len(cameras)}; or --several")
     if cameras and size:
         raise CalibrationError("--size is for pictures without a camera file; leave one of them out")
     return Path(cameras[0]) if cameras else None

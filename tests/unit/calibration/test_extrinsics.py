@@ -43,7 +43,7 @@ PLACE = np.array([4.0, -13.0, -2.0])
 
 @pytest.mark.parametrize("name", ["springboard-1", "springboard-3", "platform-5", "platform-10"])
 def test_exact_points_give_the_exact_place(name) -> None:
-    place = PLACE + np.array([0, 0, 2.5])
+    place = np.add(PLACE, (0, 0, 2.5))
     found = placed(board_points(name, place), CAMERA)
     np.testing.assert_allclose(found.world_from_cam[:3, 3], place, atol=1e-4)
     expected = np.linalg.inv(looking(place, (0, 0, -template(name).board.height_m / 2)))

@@ -8,22 +8,8 @@ from calibration.errors import CalibrationError
 from calibration.store import Calibration, load, save
 from pipeline.calibrate.gravity import calibrate_gravity, recording
 from pipeline.edges.poses import ROW, Poses
+from tests.replayed import written
 from training.evaluate.verticals import dives_of, recorded
-
-
-def written(path, seen, size_px=(1920, 1080)):
-    """The poses of one recording as a replay writes them."""
-    rows = []
-    for k, t_s in enumerate(seen.t_s):
-        row = np.zeros((), ROW)
-        row["seq"], row["t_media_s"], row["size_px"] = k, t_s, size_px
-        row["tracked"] = np.isfinite(seen.joints_root_m[k]).all()
-        row["joints_root_m"], row["joints_img_px"] = seen.joints_root_m[k], seen.joints_img_px[k]
-        row["joints_conf"] = seen.confidence[k]
-        rows.append(row)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Poses.of_rows(rows).write(path)
-    return path
 
 
 @pytest.fixture(scope="module")
