@@ -29,7 +29,7 @@ _APART_S: Final = 0.04
 """Moments: what lies nearer together comes from the same pictures."""
 _TRIED_S: Final = np.arange(-0.12, 0.1201, 0.02)
 """About a first guess of an offset."""
-_NOISE_ALONE: Final = 1.3
+_NOISE_ALONE: Final = 1.2
 """Deviations that the middle one of distances is where there is nothing but noise: Rayleigh's median is 1.18."""
 _COUNTS_SIGMAS: Final = 3.0
 _TRIED_POINTS: Final = 1500
@@ -118,7 +118,8 @@ def _started(
     """A pose and an offset to begin with: of all that are tried, those that most points allow."""
     sd = float(np.hypot(tracks[0].sd, tracks[camera].sd))
     pair = tuple(values.reshape(-1, 2) for values in pairs(tracks, camera, offset_s, moments))
-    if only_turned(*pair) < _NOISE_ALONE * sd:
+    left = float(np.median(tracks[0].at(moments).noise))
+    if only_turned(*pair) < _NOISE_ALONE * left * sd:
         raise CalibrationError(
             f"{watched[0].name} and {watched[camera].name} look from the same place, which tells no depth; stand "
             "farther apart"
