@@ -1,4 +1,4 @@
-"""track: where the subject is. The spatial transformer looks, a Kalman filter remembers, the crop is cut for encode.
+"""track: where the subject is. The spatial transformer looks, filters remember, the crop is cut for encode.
 
 Nobody known: the STN looks at the whole picture, squeezed, at what moves and at some squares of it, others in each
 frame. Somebody known: it looks at a search window around the predicted box. While the filter is sure of its prediction
