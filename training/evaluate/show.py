@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import textwrap
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,19 +127,21 @@ def draw(plot: Plot, path: Path) -> None:
 
 def _bars(axes: Any, plot: Plot) -> None:
     places, width = np.arange(len(plot.x)), 0.8 / len(plot.series)
+    lowest, largest = np.nanmin([*plot.series.values()]), np.nanmax([*plot.series.values()])
     for number, (name, values) in enumerate(plot.series.items()):
         offset = (number - (len(plot.series) - 1) / 2) * width
         bars = axes.bar(places + offset, values, width * 0.92, label=name, color=COLOURS[number % len(COLOURS)])
-        axes.bar_label(bars, fmt="%.0f", fontsize=7, color="#444444")
-    axes.set_xticks(places, plot.x, fontsize=9 if len(plot.x) < 5 else 7)
-    axes.set_ylim(bottom=0)
+        axes.bar_label(bars, fmt="%.0f" if largest > 10 else "%.2g", fontsize=7, color="#444444")
+    labels = [textwrap.fill(str(place), 72 // len(plot.x)) for place in plot.x]
+    axes.set_xticks(places, labels, fontsize=9 if len(plot.x) < 5 else 7)
+    axes.set_ylim(bottom=0 if lowest >= 0 else None)
 
 
 def _lines(axes: Any, plot: Plot) -> None:
     for number, (name, values) in enumerate(plot.series.items()):
         axes.plot(plot.x, values, marker="o", markersize=3.5, label=name, color=COLOURS[number % len(COLOURS)])
     axes.set_ylim(bottom=0)
-    if min(plot.x) >= 0 and max(plot.x) > 50:
+    if min(plot.x) >= 0 and max(plot.x) > 50 and np.ptp(np.diff(plot.x)) > 0:
         axes.set_xscale("symlog", linthresh=1)
         axes.set_xlim(left=min(plot.x) - 0.1)
         axes.set_xticks(plot.x, [f"{place:g}" for place in plot.x])
