@@ -168,7 +168,8 @@ class Imm:
         """What each mode starts from: the states of all, by how probable it is that they went over to it."""
         joint = self._probability[:, None] * transitions
         self._probability = joint.sum(0)
-        share = (joint / np.maximum(self._probability, 1e-300)).T  # to, from
+        unreached = self._probability <= 0  # such a mode starts from itself, not from nothing
+        share = ((joint + np.diag(unreached)) / (self._probability + unreached)).T  # to, from
         count = len(share)
         mixed = (share @ self._state.reshape(count, 2 * _SIZE)).reshape(count, _SIZE, 2)
         apart = self._state - mixed[:, None]  # to, from, 5, 2
