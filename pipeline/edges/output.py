@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.errors import OutputError
@@ -44,15 +44,15 @@ def finish(path: Path) -> None:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yields the path to write to; it gets the name `path` if the block succeeds, and is removed if not.
 
-    Raises OutputError when the disk or the permissions refuse.
+    Raises OutputError when the disk or the permissions refuse, or where `path` cannot be a file.
     """
     part = part_of(path)
     try:
         yield part
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise refuse(path, error) from error
-    except BaseException:
-        part.unlink(missing_ok=True)
+        finish(path)
+    except BaseException as error:
+        with suppress(OSError):  # a folder that is not there has no part either
+            part.unlink()
+        if isinstance(error, OSError):
+            raise refuse(path, error) from error
         raise
-    finish(path)

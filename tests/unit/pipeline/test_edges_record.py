@@ -194,6 +194,17 @@ def test_a_file_is_whole_or_absent(tmp_path):
     assert path.read_text() == "whole"
 
 
+def test_where_no_file_can_be_one_line_is_said_and_nothing_left(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputError, match="Not a directory"), whole_file(tmp_path / "file" / "result") as part:
+        part.write_text("whole")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="Is a directory"), whole_file(tmp_path / "folder") as part:
+        part.write_text("whole")
+    assert files(tmp_path) == {"file", "folder"}
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_hashes_of_the_weights_are_taken_from_the_manifest(tmp_path):
     assert weights_manifest(tmp_path) is None
     entries = {"stn": {"sha256": "AB" * 32, "bytes": 3}}
