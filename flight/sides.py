@@ -62,12 +62,6 @@ def repaired(motion: Motion, view_world: Floats | None = None) -> Repaired:
     return Repaired(Motion(motion.t_s, taken, spread), swap, chosen >= 2)
 
 
-def unswapped(motion: Motion, view_world: Floats | None = None) -> tuple[Motion, NDArray[np.bool_]]:
-    """`repaired`: the motion, and (T,) the frames whose sides were exchanged."""
-    found = repaired(motion, view_world)
-    return found.motion, found.swapped
-
-
 def _steadiest(t_s: Floats, axes: Floats) -> NDArray[np.int_]:
     """Way (T,) of every frame of attitudes (T, W, 3, 3) with the least cost."""
     frames, count = axes.shape[:2]

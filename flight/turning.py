@@ -38,16 +38,14 @@ _FLOOR_SD: Final = np.radians(2.0)
 class Turning:
     """Turns of T frames; NaN outside take-off and entry but for a moment before. Angles in turns, rates in degrees/s.
 
-    `sense` 1: the top of the body turned towards the water (outward), -1: towards the board. `twist_sense` 1: about the
-    trunk from hips to head by the right hand, to the diver's left. Somersault and twist, curves and totals, are
-    positive in these senses; the totals count from the vertical stance and from facing along or against the board.
+    `sense` 1: the top of the body turned towards the water (outward), -1: towards the board. Somersault and twist,
+    curves and totals, are positive in the sense in which the body turned; the totals count from the vertical stance and
+    from facing along or against the board.
     `counts`: (signed half somersaults, positive outward; 0: faces as an upright diver who looks over the water, 1: the
     other way; half twists) to probability, likeliest first.
     """
 
-    axis_world: Floats
     sense: int
-    twist_sense: int
     somersault_turns: Floats
     twist_turns: Floats
     somersault_deg_s: Floats
@@ -149,8 +147,7 @@ def turning(
     spun = _measured(part.t_s, rows, twists.course(facing, twisted), _twists(joints, view, axis), left_sd)
     rolled = rolled.since(0.5 * inverted)
     sense = 1 if (half or rolled.turns[-1]) >= 0 else -1
-    twist_sense = 1 if twisted >= 0 else -1
-    rolled, spun = rolled.times(sense), spun.since(facing / 2).times(twist_sense)
+    rolled, spun = rolled.times(sense), spun.since(facing / 2).times(1 if twisted >= 0 else -1)
 
     def whole(values: Floats) -> Floats:
         found = np.full(len(motion), np.nan)
@@ -158,7 +155,7 @@ def turning(
         return found
 
     return Turning(
-        axis, sense, twist_sense, whole(rolled.turns), whole(spun.turns), whole(rolled.deg_s), whole(spun.deg_s),
+        sense, whole(rolled.turns), whole(spun.turns), whole(rolled.deg_s), whole(spun.deg_s),
         rolled.total(), spun.total(), counts,
     )  # fmt: skip
 

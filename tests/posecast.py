@@ -33,6 +33,18 @@ def posecast(*arguments: object, timeout_s: float = 120) -> subprocess.Completed
     return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=ROOT, timeout=timeout_s)
 
 
+def refused(folder: Path, *arguments: object, names: str = "") -> str:
+    """The one line that a command ends with, which has `names` in it; it leaves nothing in `folder`."""
+    before = sorted(folder.rglob("*"))
+    result = posecast(*arguments, timeout_s=90)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert names in result.stderr
+    assert sorted(folder.rglob("*")) == before, "nothing is left behind"
+    return result.stderr
+
+
 @contextlib.contextmanager
 def running(*arguments: object) -> Iterator[subprocess.Popen]:
     """A command that goes on until it ends by itself or the block is left."""

@@ -4,7 +4,6 @@ import math
 from typing import Final
 
 from flight.code import GROUPS, POSITIONS, DiveCode, DiveError
-from flight.report import Estimate
 from pipeline.edges.dive_svg import MINUS
 
 BOARDS_M: Final = (1.0, 3.0, 5.0, 7.5, 10.0)
@@ -28,12 +27,6 @@ def spread(sd: float, digits: int) -> str:
         return ""
     least = 10.0**-digits
     return f"± {sd:.{digits}f}" if sd >= least / 2 else f"± less than {least:.{digits}f}"
-
-
-def with_spread(estimate: Estimate, digits: int, unit: str) -> str:
-    """Value, spread and unit in one: `1.20 ± 0.03 m`."""
-    shown = f"{number(estimate.value, digits)} {spread(estimate.sd, digits)}".strip()
-    return f"{shown} {unit}"
 
 
 def percent(share: float) -> str:

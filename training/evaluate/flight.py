@@ -113,17 +113,20 @@ def _errors_of_joints(outcome: falls.Outcome) -> told.Errors:
     return told.errors(msgspec.to_builtins(report), true, angle)
 
 
-def _places_of_joints(outcomes: list[falls.Outcome]) -> Row:
-    depth = np.array([outcome.fall_depth for outcome in outcomes])
-    inside = np.array([outcome.inside for outcome in outcomes])
-    heights = np.array([outcome.height_rms_m for outcome in outcomes])
+def _places(depths: list[float], heights_rms_m: list[float], inside: list[float]) -> Row:
     return {
-        "depth bias %": 100 * float(np.nanmean(depth)),
-        "depth sd %": 100 * float(np.nanstd(depth)),
-        "height rms, cm": 100 * float(np.sqrt(np.nanmean(heights**2))),
+        "depth bias %": 100 * float(np.nanmean(depths)),
+        "depth sd %": 100 * float(np.nanstd(depths)),
+        "height rms, cm": 100 * float(np.sqrt(np.nanmean(np.square(heights_rms_m)))),
         "coverage of 95 % intervals, %": 100 * float(np.nanmean(inside)),
-        "dives": len(outcomes),
+        "dives": len(depths),
     }
+
+
+def _places_of_joints(outcomes: list[falls.Outcome]) -> Row:
+    return _places(
+        [one.fall_depth for one in outcomes], [one.height_rms_m for one in outcomes], [one.inside for one in outcomes]
+    )
 
 
 @dataclass(frozen=True)
@@ -139,15 +142,7 @@ class Replayed:
 
 
 def _places_of_pixels(found: list[Replayed]) -> Row:
-    depth = np.array([one.depth for one in found])
-    heights = np.array([one.height_rms_m for one in found])
-    return {
-        "depth bias %": 100 * float(np.nanmean(depth)),
-        "depth sd %": 100 * float(np.nanstd(depth)),
-        "height rms, cm": 100 * float(np.sqrt(np.nanmean(heights**2))),
-        "coverage of 95 % intervals, %": 100 * float(np.nanmean([one.inside for one in found])),
-        "dives": len(found),
-    }
+    return _places([one.depth for one in found], [one.height_rms_m for one in found], [one.inside for one in found])
 
 
 def _replayed(rendered: list[Clip], request: Request) -> Iterator[Replayed]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from calibration.camera import Camera
 from flight.centres import Centres, Recording, centres_of
 from flight.fall import fitted_vertical
-from flight.verticals import Plumb, plumbed
+from flight.verticals import plumbed
 from training.evaluate.falls import NOISE_M, NOISE_PX, RATE_HZ, SIZE_PX
 from training.synth import dive, shots
 from training.synth.poses import joints_of
@@ -67,13 +67,6 @@ def boxed(recording: Recording, camera: Camera) -> Centres:
     """The middle of the joints' box in place of the centre of gravity."""
     middle = (recording.joints_img_px.min(axis=1) + recording.joints_img_px.max(axis=1)) / 2
     return replace(centres_of(recording, camera), flat=camera.normalised(middle))
-
-
-def plumb_of(seeds: Sequence[int], height_m: float = 3.0, noise_px: float = NOISE_PX) -> tuple[Plumb, float]:
-    """The vertical from the dives of these seeds before one camera, and by how many degrees it is wrong."""
-    recordings, camera, true_down = recorded(dives_of(seeds, height_m), seeds[0], noise_px)
-    plumb = plumbed(recordings, camera)
-    return plumb, _between_deg(plumb.down_cam, true_down)
 
 
 def gravity_error_deg(

@@ -5,7 +5,7 @@ import pytest
 
 from engines.skeleton import MIRROR
 from flight.motion import Motion
-from flight.sides import repaired, unswapped
+from flight.sides import repaired
 from flight.trunk import body_axes, mirrored
 from tests.dives_noisy import dived, ends, noisy, rigid, view_of
 
@@ -27,9 +27,9 @@ def test_random_exchanges_destroy_the_count_and_are_put_back():
         swap = rng.random(len(motion)) < 0.1
         motion.joints_world_m[swap] = motion.joints_world_m[swap][:, list(MIRROR)]
         destroyed.append(naive_half_twists(motion, off, entry) != half_twists)
-        put_back, found = unswapped(motion)
-        assert (found == swap).all()
-        assert naive_half_twists(put_back, off, entry) == half_twists
+        found = repaired(motion)
+        assert (found.swapped == swap).all()
+        assert naive_half_twists(found.motion, off, entry) == half_twists
     assert np.mean(destroyed) > 0.4
 
 
@@ -37,10 +37,10 @@ def test_random_exchanges_destroy_the_count_and_are_put_back():
 def test_simulated_dives(code):
     dive, rng = dived(code, 3.0), np.random.default_rng(2)
     motion, swap = noisy(dive, rng)
-    put_back, found = unswapped(motion)
+    found = repaired(motion)
     off, entry = ends(dive)
-    assert (found == swap)[off - 10 : entry].all()
-    assert np.abs(put_back.joints_world_m - dive.joints_world_m)[off - 10 : entry].max() < 0.2
+    assert (found.swapped == swap)[off - 10 : entry].all()
+    assert np.abs(found.motion.joints_world_m - dive.joints_world_m)[off - 10 : entry].max() < 0.2
 
 
 def test_a_stretch_of_exchanged_sides():
@@ -50,7 +50,7 @@ def test_a_stretch_of_exchanged_sides():
     swap = np.zeros(len(motion), bool)
     swap[off + 10 : off + 22] = True
     motion.joints_world_m[swap] = motion.joints_world_m[swap][:, list(MIRROR)]
-    assert (unswapped(motion)[1] == swap)[: off + 60].all()
+    assert (repaired(motion).swapped == swap)[: off + 60].all()
 
 
 def test_bodies_mirrored_in_depth_are_turned_back():
@@ -80,10 +80,10 @@ def test_gaps_and_bodies_too_short():
     motion, swap = noisy(dive, np.random.default_rng(6))
     off, entry = ends(dive)
     motion.joints_world_m[off + 20 : off + 30] = np.nan
-    _, found = unswapped(motion)
+    found = repaired(motion).swapped
     known = np.isfinite(motion.joints_world_m).all((1, 2))
     assert (found == swap)[known][off - 10 : entry - 10].all()
     two = Motion(motion.t_s[:2], motion.joints_world_m[:2], motion.joints_sd_m[:2])
-    assert not unswapped(two)[1].any()
+    assert not repaired(two).swapped.any()
     nothing = Motion(motion.t_s, np.full_like(motion.joints_world_m, np.nan), motion.joints_sd_m)
-    assert np.isnan(unswapped(nothing)[0].joints_world_m).all()
+    assert np.isnan(repaired(nothing).motion.joints_world_m).all()
