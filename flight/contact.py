@@ -25,15 +25,14 @@ ON_HANDS_M: Final = 0.07
 CENTRE_OFF_M: Final = 1.0
 CENTRE_OFF_SD_M: Final = 0.12
 """Height of the centre of gravity over the board at the take-off, on toes or hands."""
-LEVEL_SD_M: Final = 0.03
-"""Feet and hands are of different sizes, and boards bend."""
+_STEEP_SD_M: Final = 0.05
+"""Feet are of different sizes and stand more or less steep at the end; boards bend."""
+_REACH_SD_M: Final = 0.03
+"""What meets the water first is of different sizes too."""
 _NEAR_S: Final = 0.18
 _LINE_S: Final = 0.07
-_RESTED_S: Final = 0.25
 _SLOWEST_M_S: Final = 0.2
-LIFTED_M: Final = 0.04
-_LIFT_SD_S: Final = 0.012
-"""Feet do not rise with the square of time exactly."""
+_LIFTED_M: Final = 0.04
 _RISING: Final = 4
 """Frames above that height by which the beginning of the rise is told."""
 
@@ -54,34 +53,12 @@ def left_board(
     slope = max(float(np.polyfit(t - guess_s, z, 1)[0]), speed_m_s / 2)
     moment = float(np.mean(t - z / slope))
     # Hands and feet are soon flung faster than the body rises: of the level the body's speed tells.
-    return Moment(moment, float(np.hypot(np.hypot(LEVEL_SD_M, level_sd_m), noise_m) / min(slope, speed_m_s)))
-
-
-def lifted(t_s: Floats, height_m: Floats, noise_m: float, guess_s: float) -> Moment | None:
-    """When what rested on a platform, which does not give, begins to rise, from its heights (N,): wherever that is.
-
-    It rises with the square of time, so the root of its height is a straight line that is 0 at that moment.
-    """
-    resting = np.isfinite(height_m) & (t_s >= guess_s - _RESTED_S) & (t_s <= guess_s - _LINE_S)
-    near = np.isfinite(height_m) & (t_s >= guess_s - _LINE_S) & (t_s <= guess_s + _NEAR_S)
-    if np.count_nonzero(resting) < 4:
-        return None
-    above = height_m[near] - float(np.median(height_m[resting]))
-    rising = _rising(above)
-    if rising is None:
-        return None
-    root = np.sqrt(above[rising])
-    slope, value = np.polyfit(t_s[near][rising], root, 1)
-    if slope <= 0:
-        return None
-    # Of the root, noise is noise over twice the root.
-    sd = np.hypot(noise_m / np.sqrt(_RISING), LEVEL_SD_M) / (2 * float(root.mean())) / slope
-    return Moment(float(-value / slope), float(np.hypot(sd, _LIFT_SD_S)))
+    return Moment(moment, float(np.hypot(np.hypot(_STEEP_SD_M, level_sd_m), noise_m) / min(slope, speed_m_s)))
 
 
 def _rising(above_m: Floats) -> slice | None:
     """The first frames that are clearly, and for good, above 0; None where there are too few."""
-    low = np.flatnonzero(above_m < LIFTED_M)
+    low = np.flatnonzero(above_m < _LIFTED_M)
     if not len(low) or len(above_m) - int(low[-1]) - 1 < _RISING:
         return None
     return slice(int(low[-1]) + 1, int(low[-1]) + 1 + _RISING)
@@ -106,7 +83,7 @@ def _crossed(t: Floats, z: Floats, guess_s: float, speed_m_s: float, noise_m: fl
         own = float(np.polyfit(t[near], z[near], 1)[0])
         slope = own if own * speed_m_s > 0 and abs(own) > abs(speed_m_s) / 3 else speed_m_s
     moment = float(np.mean(t[near] - z[near] / slope)) if near.any() else guess_s
-    sd = np.hypot(LEVEL_SD_M, noise_m / np.sqrt(count)) / abs(slope)
+    sd = np.hypot(_REACH_SD_M, noise_m / np.sqrt(count)) / abs(slope)
     return Moment(moment, float(sd))
 
 

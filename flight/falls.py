@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flight.contact import CENTRE_OFF_M
-from flight.fall import Fall, fitted_fall, honest
+from flight.fall import GRAVITY_M_S2, Fall, fitted_fall, honest
 from flight.history import History, Rows
 from flight.phases import Moment, agreeing, departure, falling
 from flight.standpoint import Standpoint
@@ -37,6 +37,9 @@ _ROUGHLY_S: Final = 0.06
 _REFITS: Final = 4
 _REFIT_SHARE: Final = 0.08
 """A fall that grows is fitted again when it has become so much longer: a frame more of many changes little."""
+_PUSHED_M_S2: Final = 2 * GRAVITY_M_S2
+_PUSHED_S: Final = (0.12, 0.08)
+"""What a board or water may still do to a body so long inside the ends that were found: they let go of it slowly."""
 _FAR_SIGMAS: Final = 3.5
 """A fall farther from where the body's size puts it is none: something else bends as a fall would."""
 _SCALES_UNSURE: Final = (0.88, 1.0, 1.13)
@@ -201,7 +204,7 @@ class Falls:
         entry = departure(rows.t_s, above, sd, float(rows.t_s[ends[1]]), before=False)
         if off is None or entry is None or entry.t_s - off.t_s < _SHORTEST_S:
             return None
-        fall = self._fitted(rows, off.t_s, entry.t_s, flown.fall)
+        fall = self._fitted(_unsure_ends(rows, off, entry, flown.fall), off.t_s, entry.t_s, flown.fall)
         return None if fall is None else Flown(off, entry, fall, flown.gain)
 
     def _fitted(self, rows: Rows, first_s: float, last_s: float, begin: Fall | None = None) -> Fall | None:
@@ -269,6 +272,15 @@ class Falls:
         weight, prior = 1 / sd**2, 1 / SIZE_SD**2
         self.size = float((weight * np.median(ratio) + prior) / (weight + prior))
         self.size_sd = float((weight + prior) ** -0.5)
+
+
+def _unsure_ends(rows: Rows, off: Moment, entry: Moment, fall: Fall) -> Rows:
+    """The frames with a greater deviation near either end, where a push that is not over would bend the parabola."""
+    inside = np.stack([rows.t_s - off.t_s, entry.t_s - rows.t_s], axis=1)
+    pushed_m = _PUSHED_M_S2 / 2 * (np.maximum(np.array(_PUSHED_S) - inside, 0.0) ** 2).sum(axis=1)
+    table = rows.table.copy()
+    table[:, 3] = np.hypot(rows.flat_sd, pushed_m / fall.at(rows.t_s)[:, 2])
+    return Rows(table)
 
 
 def steady_line(t: Floats, values: Floats, sd: Floats) -> tuple[float, float]:

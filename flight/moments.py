@@ -17,7 +17,6 @@ from flight.contact import (
     WRISTS,
     both,
     left_board,
-    lifted,
     met_water,
 )
 from flight.course import Course, fitted_course
@@ -29,12 +28,14 @@ Floats = NDArray[np.float64]
 
 HEIGHTS_M: Final = (1.0, 3.0, 5.0, 7.5, 10.0)
 """Of springboards and platforms above the water."""
-DROP_M: Final = 1.0
-"""Who ends so far below where he began has dived: from a board of 1 m a centre of gravity falls so far."""
+DROP_M: Final = 0.7
+"""Who ends so far below where he began has dived: from a board of 1 m, stretched onto the hands, by 0.9 m."""
 _LEVEL_OFF: Final = 0.2
 """A drop within this share of a board's height is taken for that board's."""
 _FALL_FLOOR_S: Final = 0.02
 """What the fall alone may be off by at its ends: bodies do not leave a board at an instant."""
+_FADING_S: Final = 0.025
+"""A platform does not spring: so long before toes or hands leave it they press hardly any more (generated dives)."""
 _LATE_S: Final = 0.05
 """By so much water lets a body fall on before it slows it: feet and hands are wet, the trunk is not."""
 _UP_S: Final = 0.15
@@ -174,17 +175,16 @@ def _touched(flight: Flight, view_z_m: float) -> Flight:
 
 
 def _left(flight: Flight, board: Board, noise: float, view_z_m: float) -> Moment:
-    """The take-off by fall, by the level of what stood on the board, and on a platform by when that was lifted."""
+    """The take-off by the fall, by how high its centre of gravity was, and by the level of what stood on the board."""
     motion, off = flight.motion, flight.off_fall
+    if board.kind == "platform":
+        off = Moment(off.t_s + _FADING_S, off.sd_s)
     support, level = (WRISTS, ON_HANDS_M) if flight.armstand else (ANKLES, ON_TIPTOE_M)
     heights = motion.joints_world_m[:, support, 2].mean(axis=1)
     rise = float(flight.course.velocity_at(off.t_s)[2])
     level_sd = flight.course.doubt * abs(view_z_m)
     off = both(off, _at_height(flight.course, level_sd)) or off
-    off = both(off, left_board(motion.t_s, heights, rise, level, noise, level_sd, off.t_s)) or off
-    if board.kind == "springboard":
-        return off
-    return both(off, lifted(motion.t_s, heights, noise / np.sqrt(2), off.t_s)) or off
+    return both(off, left_board(motion.t_s, heights, rise, level, noise, level_sd, off.t_s)) or off
 
 
 def _at_height(course: Course, level_sd_m: float) -> Moment | None:

@@ -32,6 +32,9 @@ it no more."""
 _SEARCHED_S: Final = np.arange(-0.08, 0.2401, 0.004)
 _EXPECTED_S: Final = (0.05, 0.07)
 """How far inside the end of a stretch the departure may be, and where it mostly is, with its deviation."""
+_PUSH_M_S2: Final = (30.0, 15.0)
+"""What a board still presses with at the end, per mass of the body, and the deviation of that: some three times its
+weight. Of the water nothing like it is known: hands are slowed little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +119,8 @@ def departure(t_s: Floats, above_m: Floats, sd_m: Floats, end_s: float, before: 
     """When a body leaves its parabola (or, `before`, comes onto it), from its heights above it (N,).
 
     On the parabola the height above it is noise; board and water push upwards, so outside it grows with the square of
-    time: k tau^2 / 2 with k of at least 0. The moment is that which explains the frames about it best; its deviation
-    comes from the bend of the error. `end_s` is the end of a stretch of `falling`: a little too far outside. None where
+    time: k tau^2 / 2 with k of at least 0, and of a board near `_PUSH_M_S2`: with a small k an early moment would
+    explain as much. The moment is that which explains the frames about it best; its deviation comes from the bend of the error. `end_s` is the end of a stretch of `falling`: a little too far outside. None where
     too few frames are known.
     """
     side = -1.0 if before else 1.0
@@ -130,8 +133,9 @@ def departure(t_s: Floats, above_m: Floats, sd_m: Floats, end_s: float, before: 
     moments = end_s - side * _SEARCHED_S
     shape = np.maximum(side * (t - moments[:, None]), 0.0) ** 2 / 2
     norm = (shape * shape * weight).sum(axis=1)
-    bend = np.maximum((shape * above * weight).sum(axis=1) / np.where(norm > 0, norm, 1.0), 0.0)
-    error = ((above - bend[:, None] * shape) ** 2 * weight).sum(axis=1)
+    push, sure = (_PUSH_M_S2[0], _PUSH_M_S2[1] ** -2) if before else (0.0, 1e-9)
+    bend = np.maximum(((shape * above * weight).sum(axis=1) + sure * push) / (norm + sure), 0.0)
+    error = ((above - bend[:, None] * shape) ** 2 * weight).sum(axis=1) + sure * (bend - push) ** 2
     return _lowest(moments, error + ((_SEARCHED_S - _EXPECTED_S[0]) / _EXPECTED_S[1]) ** 2)
 
 

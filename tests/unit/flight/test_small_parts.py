@@ -7,7 +7,7 @@ from calibration.camera import Camera
 from calibration.venue import Board, Calibration
 from engines.skeleton import BONES, MIRROR
 from flight.bones import ENOUGH, Bones
-from flight.contact import both, left_board, lifted, met_water
+from flight.contact import both, left_board, met_water
 from flight.course import fitted_course
 from flight.fall import GRAVITY_M_S2
 from flight.history import History
@@ -131,16 +131,6 @@ def test_contact_is_told_between_the_frames():
     assert left_board(t, feet - 9, 3.0, 0.17, 0.01, 0.0, off) is None
     steep = left_board(t, feet - 0.002, 3.0, 0.17, 0.015, 0.3, off)
     assert steep.sd_s > 0.09, "where the level itself is uncertain so is the moment"
-
-
-def test_feet_that_rest_on_a_platform_are_lifted_wherever_it_is_thought_to_be():
-    t = np.arange(0, 1, 1 / 50)
-    off = 0.5
-    rng = np.random.default_rng(1)
-    for wrong_m in (-0.4, 0.0, 0.4):
-        feet = wrong_m + 75.0 * np.maximum(t - off, 0) ** 2 + rng.normal(0, 0.008, len(t))
-        assert lifted(t, feet, 0.008, off + 0.02).t_s == pytest.approx(off, abs=0.02)
-    assert lifted(t, 0 * t, 0.01, off) is None
 
 
 def test_the_water_is_met_between_the_frames():
