@@ -120,7 +120,8 @@ def departure(t_s: Floats, above_m: Floats, sd_m: Floats, end_s: float, before: 
 
     On the parabola the height above it is noise; board and water push upwards, so outside it grows with the square of
     time: k tau^2 / 2 with k of at least 0, and of a board near `_PUSH_M_S2`: with a small k an early moment would
-    explain as much. The moment is that which explains the frames about it best; its deviation comes from the bend of the error. `end_s` is the end of a stretch of `falling`: a little too far outside. None where
+    explain as much. The moment is that which explains the frames about it best; its deviation comes from the bend of
+    the error. `end_s` is the end of a stretch of `falling`: a little too far outside. None where
     too few frames are known.
     """
     side = -1.0 if before else 1.0
