@@ -12,10 +12,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.camera import Camera
 from calibration.errors import CalibrationError
 from calibration.scene import Body
+from calibration.several import Watched
+from calibration.track import Track
 from flight import mass
-from flight.centres import Centres, flights_in
+from flight.centres import SURE, Centres, Recording, flights_in
 from flight.fall import GRAVITY_M_S2, fitted_fall
 
 Floats = NDArray[np.float64]
@@ -23,6 +26,11 @@ Floats = NDArray[np.float64]
 _ALIKE_S: Final = 0.15
 """Tops of the same flight, by a vertical that is known to some degrees, and lengths of it as found by two cameras."""
 _INNER_S: Final = 0.02
+_LEAST_NOISE_PX: Final = 2.0
+"""What joints in a picture 1080 pixels high are off at least; networks err alike from picture to picture, which their
+scatter does not show."""
+_THIRD_DIFFERENCE: Final = 20.0**0.5
+"""Standard deviation of x3 - 3 x2 + 3 x1 - x0 over that of each."""
 _RIGID: Final = ((0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6), (1, 4), (11, 12), (12, 13), (14, 15), (15, 16))
 """Pairs of the 17 joints that keep their distance: limbs and pelvis; spine and shoulders do not."""
 
@@ -40,6 +48,16 @@ def body() -> Body:
     """What joins the 17 joints: masses midway between man and woman, and the bones."""
     masses = mass.points(0.5)
     return Body(np.asarray(masses.masses @ masses.from_joints, np.float64), np.array(_RIGID))
+
+
+def watched(name: str, seen: Recording, camera: Camera) -> Watched:
+    """Joints that were seen surely, on the plane Z = 1, with the noise they have."""
+    flat = camera.normalised(seen.joints_img_px)
+    flat = np.where((seen.confidence >= SURE)[..., None], flat, np.nan)
+    jerk = flat[3:] - 3 * flat[2:-1] + 3 * flat[1:-2] - flat[:-3]
+    scatter = 1.4826 * float(np.nanmedian(np.abs(jerk))) / _THIRD_DIFFERENCE
+    least = _LEAST_NOISE_PX * camera.height / 1080 / camera.focal_px
+    return Watched(name, Track(seen.t_s, flat, max(scatter, least)), seen.joints_root_m)
 
 
 def tops_of(centres: Centres, down_cam: Floats) -> list[Top]:

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from calibration.camera import Camera
 from calibration.errors import CalibrationError
-from calibration.several import Related, Watched, related
+from calibration.several import Related, related
 from calibration.store import Calibration, load, save
-from calibration.track import Track
-from flight.centres import SURE, Recording, centres_of
+from flight.centres import Recording, centres_of
 from flight.standpoint import levelled
-from flight.synchrony import body, common, offset_between, tops_of
+from flight.synchrony import body, common, offset_between, tops_of, watched
 from flight.verticals import plumbed
 from pipeline.calibrate.gravity import recording
 
@@ -30,11 +28,6 @@ Floats = NDArray[np.float64]
 
 MOST_SD: Final = 0.05
 """Standard deviation of a camera's place over its distance from the first, above which nothing is written."""
-_LEAST_NOISE_PX: Final = 2.0
-"""What joints in a picture 1080 pixels high are off at least; networks err alike from picture to picture, which their
-scatter does not show."""
-_THIRD_DIFFERENCE: Final = 20.0**0.5
-"""Standard deviation of x3 - 3 x2 + 3 x1 - x0 over that of each."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +85,6 @@ def _down(seen: Seen) -> Floats:
         return plumbed([seen.recording], seen.before.camera).down_cam
     except CalibrationError:
         return np.array([0.0, 1.0, 0.0])
-
-
-def watched(name: str, seen: Recording, camera: Camera) -> Watched:
-    """Joints that were seen surely, on the plane Z = 1, with the noise they have."""
-    flat = camera.normalised(seen.joints_img_px)
-    flat = np.where((seen.confidence >= SURE)[..., None], flat, np.nan)
-    jerk = flat[3:] - 3 * flat[2:-1] + 3 * flat[1:-2] - flat[:-3]
-    scatter = 1.4826 * float(np.nanmedian(np.abs(jerk))) / _THIRD_DIFFERENCE
-    least = _LEAST_NOISE_PX * camera.height / 1080 / camera.focal_px
-    return Watched(name, Track(seen.t_s, flat, max(scatter, least)), seen.joints_root_m)
 
 
 def _placed(seen: Sequence[Seen], found: Related, flights: int) -> list[Calibration]:

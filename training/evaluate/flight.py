@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from engines import store
 from flight.report import DiveReport
 from training.errors import TrainingError
-from training.evaluate import controls, falls, told
+from training.evaluate import controls, falls, rigs, told
 from training.evaluate.flight_clips import Clip, clips
 from training.evaluate.networks import digest
 from training.evaluate.result import Figures, Plot, Request, Result, Row
@@ -60,6 +60,7 @@ def flight(request: Request) -> Result:
             Figures(
                 CALIBRATION, controls.boards_and_falls(request.limit, [(one.clip, one.poses) for one in by_pixels])
             ),
+            Figures(rigs.TITLE, rigs.errors(request.limit)),
             Figures(controls.TITLE, controls.tracking(request.limit)),
         ),
         (_moments(joints_errors, pixels_errors), _cases(cases)),

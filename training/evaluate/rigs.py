@@ -10,8 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.camera import Camera
-from flight.centres import Recording
+from calibration.several import related
+from flight.centres import Recording, centres_of
+from flight.synchrony import body, common, offset_between, tops_of, watched
+from flight.verticals import plumbed
 from training.evaluate.falls import NOISE_PX, RATE_HZ, SIZE_PX
+from training.evaluate.result import Row
+from training.evaluate.verticals import dives_of
 from training.synth import dive, shots
 from training.synth.camera import Camera as View
 
@@ -23,6 +28,11 @@ OUTLIER_PX: Final = 60.0
 _POSE_NOISE_M: Final = 0.05
 _BETWEEN_S: Final = 10.0
 _STANDS: Final = ("side", "front", "quarter")
+
+TITLE: Final = "Two cameras placed from a third by the divers all saw"
+RIGS: Final = 4
+DIVES_EACH: Final = 3
+_FIRST_SEED: Final = 9700
 
 
 @dataclass(frozen=True)
@@ -96,3 +106,46 @@ def _between(one: dive.Dive, t_s: Array) -> Array:
     zero, first, second, third = (one.joints_world_m[after + k] for k in (-2, -1, 0, 1))
     a, b = (third - zero + 3 * (first - second)) / 2, zero - 2.5 * first + 2 * second - third / 2
     return np.asarray(((a * part + b) * part + (second - zero) / 2) * part + first)
+
+
+def errors(limit: int) -> dict[str, Row]:
+    """How well `posecast calibrate extrinsics --several` places two cameras against a third, its files left aside.
+
+    Each rig has dives of its own, from 10 m and 3 m by turns; the clocks are set by the flights alone.
+    """
+    count = min(limit or RIGS, RIGS)
+    found = [_errors(_FIRST_SEED + DIVES_EACH * k, 3.0 if k % 2 else 10.0) for k in range(count)]
+    offset, baseline, turn, down = (np.concatenate(column) for column in zip(*found, strict=True))
+    return {
+        "clock, ms": _spread(offset),
+        "distance of the cameras, %": _spread(baseline),
+        "turn of a camera, degrees": _spread(turn),
+        "vertical, degrees": _spread(down),
+    }
+
+
+def _errors(seed: int, height_m: float) -> tuple[list[float], list[float], list[float], list[float]]:
+    made = rig(dives_of(range(seed, seed + DIVES_EACH), height_m), 3, seed)
+    tops = []
+    for recording, camera in zip(made.recordings, made.cameras, strict=True):
+        tops.append(tops_of(centres_of(recording, camera), plumbed([recording], camera).down_cam))
+    names = [recording.name for recording in made.recordings]
+    guesses = [0.0] + [offset_between(tops[0], tops[k], (names[0], names[k])) for k in (1, 2)]
+    seen = [watched(name, one, lens) for name, one, lens in zip(names, made.recordings, made.cameras, strict=True)]
+    scene = related(seen, guesses, common(tops, guesses), body()).found.scene
+    offset, baseline, turn = [], [], []
+    for k in (1, 2):
+        true, pose = made.cam_from_first(k), scene.poses[k]
+        offset.append(1e3 * float(scene.offsets_s[k] - made.offsets_s[k]))
+        baseline.append(100 * float(np.linalg.norm(pose[:3, 3]) / np.linalg.norm(true[:3, 3]) - 1))
+        turn.append(_degrees((np.trace(pose[:3, :3] @ true[:3, :3].T) - 1) / 2))
+    return offset, baseline, turn, [_degrees(-scene.down @ made.views[0].world_from_cam[2, :3])]
+
+
+def _degrees(cosine: float) -> float:
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+
+
+def _spread(errors: Array) -> Row:
+    sizes = np.abs(errors)
+    return {"median": float(np.median(sizes)), "largest": float(sizes.max()), "of": float(len(sizes))}

@@ -7,8 +7,7 @@ from calibration.epipolar import rotation_between, sampson, shift_of, starts, tr
 from calibration.errors import CalibrationError
 from calibration.several import Watched, related
 from calibration.track import Track
-from flight.synchrony import body
-from pipeline.calibrate.several import watched
+from flight.synchrony import body, watched
 from training.evaluate.rigs import rig
 from training.evaluate.verticals import dives_of
 
