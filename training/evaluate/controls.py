@@ -18,6 +18,12 @@ from training.synth import boards, trackscenes
 Array = NDArray[Any]
 
 TITLE: Final = "Tracking people as boxes, with gravity and without"
+GRAVITY, WITHOUT = "with gravity", "without"
+AGAIN: Final = "found again within 3 frames %"
+BOARD: Final = "focal length by a ChArUco board, %"
+FALLS: Final = "vertical from 5 dives, from noisy joints, degrees"
+BOXES: Final = "the same by the middle of the box, degrees"
+SEEN_FALLS: Final = "vertical from 5 dives, from pixels, degrees"
 SCENES: Final = 200
 SEED: Final = 9801
 BOARDS: Final = 6
@@ -30,14 +36,14 @@ _FIRST_DIVE: Final = 9600
 def tracking(limit: int) -> dict[str, Row]:
     """The tracker among walkers, coach and next diver, each diver hidden for 0.3 s of the flight."""
     count = limit or SCENES
-    return {name: _tracked(count, gravity) for name, gravity in (("with gravity", True), ("without", False))}
+    return {name: _tracked(count, gravity) for name, gravity in ((GRAVITY, True), (WITHOUT, False))}
 
 
 def _tracked(count: int, gravity: bool) -> Row:
     found = trackscenes.track_scenes(count, SEED, gravity)
     return {
         "switches": float(found.switches),
-        "found again within 3 frames %": 100 * found.recovered,
+        AGAIN: 100 * found.recovered,
         "of occlusions": float(found.occlusions),
         "frames lost %": 100 * found.lost,
         "first lock, s": found.lock_s,
@@ -58,13 +64,13 @@ def boards_and_falls(limit: int, filmed: list[tuple[Clip, dict[str, Array]]]) ->
         verticals.gravity_error_deg(list(of), height, point="box") for of, height in zip(seeds, heights, strict=True)
     ]
     rows = {
-        "focal length by a ChArUco board, %": _spread(focal),
-        "vertical from 5 dives, from noisy joints, degrees": _spread(centre),
-        "the same by the middle of the box, degrees": _spread(box),
+        BOARD: _spread(focal),
+        FALLS: _spread(centre),
+        BOXES: _spread(box),
     }
     pixels = [_plumb(filmed, venue) for venue in VENUES]
     if any(np.isfinite(pixels)):
-        rows["vertical from 5 dives, from pixels, degrees"] = _spread([one for one in pixels if np.isfinite(one)])
+        rows[SEEN_FALLS] = _spread([one for one in pixels if np.isfinite(one)])
     return rows
 
 

@@ -34,6 +34,7 @@ DIVES: Final = 200
 JOINTS, PIXELS = "Dives, from noisy joints", "Dives, from pixels"
 PLACES: Final = "Places in flight"
 CALIBRATION: Final = "Calibration"
+COVERAGE: Final = "coverage of 95 % intervals, %"
 FROM_JOINTS, FROM_PIXELS = "from noisy joints", "from pixels"
 CHI2_95: Final = 7.815
 """95 % of chi-square with three degrees of freedom."""
@@ -119,7 +120,7 @@ def _places(depths: list[float], heights_rms_m: list[float], inside: list[float]
         "depth bias %": 100 * float(np.nanmean(depths)),
         "depth sd %": 100 * float(np.nanstd(depths)),
         "height rms, cm": 100 * float(np.sqrt(np.nanmean(np.square(heights_rms_m)))),
-        "coverage of 95 % intervals, %": 100 * float(np.nanmean(inside)),
+        COVERAGE: 100 * float(np.nanmean(inside)),
         "dives": len(depths),
     }
 

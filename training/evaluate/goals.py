@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from training.evaluate import embedding, flight, lift, lookahead, photos, synth_crops, synth_dives
+from training.evaluate import controls, embedding, flight, lift, lookahead, photos, synth_crops, synth_dives
 from training.evaluate.result import Result
 
 
@@ -52,6 +52,16 @@ _FLIGHT = tuple(
     )
 )
 
+_BOARD, _FALLS, _SEEN_FALLS = controls.BOARD, controls.FALLS, controls.SEEN_FALLS
+_CALIBRATED = (
+    Goal("flight", "coverage from noisy joints, %", flight.PLACES, flight.FROM_JOINTS, flight.COVERAGE, 90),
+    Goal("flight", _BOARD, flight.CALIBRATION, _BOARD, "largest", 0.3, at_least=False),
+    Goal("flight", _FALLS, flight.CALIBRATION, _FALLS, "largest", 1.5, at_least=False),
+    Goal("flight", _SEEN_FALLS, flight.CALIBRATION, _SEEN_FALLS, "largest", 3, at_least=False),
+    Goal("flight", "switches to another, 200 scenes", controls.TITLE, controls.GRAVITY, "switches", 0, at_least=False),
+    Goal("flight", controls.AGAIN, controls.TITLE, controls.GRAVITY, controls.AGAIN, 95),
+)
+
 GOALS: Final = (
     Goal("photos", "PCK@0.2 upright, %", photos.EXACT, photos.OURS, "upright", 75),
     Goal("photos", "PCK@0.2 sideways, %", photos.EXACT, photos.OURS, "sideways", 70),
@@ -76,10 +86,11 @@ GOALS: Final = (
     ),
     Goal("lookahead", "MPJPE k = 13, % of change", _DIVES, "k = 13", "MPJPE against per frame %", 0, False),
     Goal("embedding", "picture and 3D, matched", embedding.COSINE, "picture and 3D", embedding.MATCHED, 0.7),
-    *_FLIGHT,
     Goal(
         "embedding", "picture and 3D, mismatched", embedding.COSINE, "picture and 3D", embedding.MISMATCHED, 0.2, False
     ),
+    *_FLIGHT,
+    *_CALIBRATED,
 )
 
 

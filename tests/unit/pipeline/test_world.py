@@ -142,9 +142,18 @@ def test_without_a_calibration_everything_is_an_estimate(filmed):
 def test_provenance_says_what_was_seen(filmed):
     world = World(Config(), filmed.calibration, "refined")
 
-    def told_of(**how):
-        return world.fields(hypotheses(filmed, 5, **how), filmed.poses[5], "provisional")["provenance"]
+    def told_of(message):
+        return world.fields(message, filmed.poses[5], "provisional")["provenance"]
 
-    assert set(told_of()) == {"measured"}
-    assert set(told_of(sure=0.02)) == {"completed"}
-    assert set(told_of(state="coasted")) == {"predicted"}
+    seen_well = hypotheses(filmed, 5)
+    assert set(told_of(seen_well)) == {"measured"}
+    dim = msgspec.structs.replace(seen_well, joints_conf=(0.9,) * 10 + (0.02,) * 7)
+    assert told_of(dim) == ("measured",) * 10 + ("completed",) * 7
+    assert set(told_of(hypotheses(filmed, 5, state="coasted"))) == {"predicted"}
+
+
+def test_joints_that_were_not_measured_say_nothing_of_the_place(filmed):
+    """Sure of nothing: somewhere in the picture, but nobody is put there."""
+    world = World(Config(), filmed.calibration, "refined")
+    fields = world.fields(hypotheses(filmed, 5, sure=0.02), filmed.poses[5], "provisional")
+    assert "joints_world_m" not in fields
