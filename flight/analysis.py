@@ -31,6 +31,7 @@ from flight.quantities import (
     distance_entry,
     speeds,
     stature,
+    unseen_s,
 )
 from flight.report import POSITIONS, Curves, Dive, DiveReport, Estimate, Flag, Jump, JumpReport
 from flight.sides import repaired
@@ -46,6 +47,7 @@ AFTER_S: Final = 0.3
 _JUMP: Final = (0.25, 0.75)
 """Share of a jump's flight after which it is highest."""
 _LEAST_CONSISTENCY: Final = 0.6
+_LOST_S: Final = 0.06
 _MASSES: Final = mass.points(0.5)
 
 
@@ -286,6 +288,8 @@ def _flags(parts: _Parts, standpoint: Standpoint) -> tuple[Flag, ...]:
         (bool(np.mean(seen) < 0.8), "unseen", f"The body was seen in {np.mean(seen):.0%} of the flight only."),
         (consistency < _LEAST_CONSISTENCY, "momentum",
          "The angular momentum is not constant as it should be: the poses of this flight are rough."),
+        (unseen_s(flight) > _LOST_S, "entry_unseen",
+         "The body was lost before the entry: its moment is that of the fall, its angle a guess."),
         (parts.repaired > 0.25, "depth",
          f"In {parts.repaired:.0%} of the flight front and back were exchanged and had to be put right."),
         (apart, "moments", "Contact and fall tell different moments of take-off or entry."),

@@ -41,6 +41,8 @@ _LATE_S: Final = 0.05
 _UP_S: Final = 0.15
 _SOUGHT_S: Final = 0.3
 """The water is met from so long after the take-off to so long after the fall seems over."""
+_REACH_M: Final = (1.0, 0.15)
+"""From the centre of gravity to the wrists or ankles of a body that enters the water stretched, and its deviation."""
 _LEVEL_SD_M: Final = 0.3
 """What the water's level is off by where it was told from the drop alone."""
 _MASSES: Final = mass.points(0.5)
@@ -166,12 +168,26 @@ def _touched(flight: Flight, view_z_m: float) -> Flight:
         falling = (motion.t_s >= off.t_s + _UP_S) & (motion.t_s <= flight.entry_fall.t_s + _SOUGHT_S)
         lowest = np.where(falling, by_fall.min(axis=1), np.nan)
         speed = float(course.velocity_at(flight.entry_fall.t_s)[2])
-        touched = met_water(motion.t_s, lowest, -flight.height_m, speed, noise)
+        touched = met_water(motion.t_s, lowest, -flight.height_m, speed, noise) or _foretold(flight, lowest)
         if touched is not None:
             level_sd = course.doubt * abs(view_z_m) if flight.board is not None else _LEVEL_SD_M
             touched = replace(touched, sd_s=float(np.hypot(touched.sd_s, level_sd / abs(speed))))
         entry = touched or entry
     return replace(flight, off=off, entry=entry)
+
+
+def _foretold(flight: Flight, lowest_m: Floats) -> Moment | None:
+    """The entry of a body that was lost above the water: by its parabola, and as divers enter, stretched. None where it
+    was seen afterwards."""
+    assert flight.height_m is not None
+    seen = np.flatnonzero(np.isfinite(lowest_m))
+    if not len(seen) or np.isfinite(flight.centre_m[seen[-1] + 1 :]).any() or lowest_m[seen[-1]] < -flight.height_m:
+        return None
+    drop = float(flight.course.at(flight.course.apex_s)[2]) + flight.height_m - _REACH_M[0]
+    if drop <= 0:
+        return None
+    speed = float(np.sqrt(2 * GRAVITY_M_S2 * drop))
+    return Moment(flight.course.apex_s + speed / GRAVITY_M_S2, _REACH_M[1] / speed)
 
 
 def _left(flight: Flight, board: Board, noise: float, view_z_m: float) -> Moment:

@@ -17,6 +17,10 @@ Floats = NDArray[np.float64]
 ENTRY_POSE_S: Final = 0.1
 """Poses of so long before the entry tell its angles: in the splash none is seen well."""
 SHOULDERS: Final = (JOINT_NAMES.index("left_shoulder"), JOINT_NAMES.index("right_shoulder"))
+_ANY_DEG: Final = 104.0
+"""Standard deviation of an angle of which nothing is known."""
+_OPENS_DEG_S2: Final = 3000.0
+"""By how much a body may slow its somersault down: when it opens, from 1000 to 400 degrees a second in 0.2 s."""
 ACROSS_SD_M_S: Final = 0.25
 """What a horizontal speed may be off by besides its noise: along the line of sight a fall tells it poorly."""
 _SLOPE: Final = 3.5
@@ -130,17 +134,22 @@ def before_entry(flight: Flight) -> NDArray[np.bool_]:
     """(T,) the last frames with a body before the entry."""
     times = flight.motion.t_s
     known = np.isfinite(flight.motion.joints_world_m).all(axis=(1, 2)) & (times <= flight.entry.t_s)
-    near = known & (times >= flight.entry.t_s - ENTRY_POSE_S)
-    if not near.any() and known.any():
-        near = known & (times >= times[known][-1])
-    return np.asarray(near)
+    return np.asarray(known & (times >= flight.entry.t_s - unseen_s(flight) - ENTRY_POSE_S))
+
+
+def unseen_s(flight: Flight) -> float:
+    """For how long before the entry no body was seen; the time between two frames is not counted."""
+    times = flight.motion.t_s
+    known = np.isfinite(flight.motion.joints_world_m).all(axis=(1, 2)) & (times <= flight.entry.t_s)
+    step_s = float(np.median(np.diff(times)))
+    return max(0.0, flight.entry.t_s - float(times[known][-1]) - step_s) if known.any() else 0.0
 
 
 def body_line(flight: Flight, head_first: bool) -> tuple[Estimate, Estimate]:
     """Angle of the body's line at the entry from the vertical, along x and along y, degrees.
 
     The line goes from what meets the water first to the other end. It still turns fast: its angles are read at the
-    entry from straight lines through the frames before it.
+    entry from straight lines through the frames before it. Who was lost before may have turned otherwise since.
     """
     rows = before_entry(flight)
     joints, t = flight.motion.joints_world_m[rows], flight.motion.t_s[rows] - flight.entry.t_s
@@ -150,6 +159,7 @@ def body_line(flight: Flight, head_first: bool) -> tuple[Estimate, Estimate]:
     lean = np.degrees(np.arctan2(lines[:, 1], np.hypot(lines[:, 0], lines[:, 2])))
     length = float(np.median(np.linalg.norm(lines, axis=1)))
     frame_sd = float(np.degrees(np.nanmedian(flight.motion.joints_sd_m[rows]) / length))
+    frame_sd = min(float(np.hypot(frame_sd, _OPENS_DEG_S2 / 2 * unseen_s(flight) ** 2)), _ANY_DEG)
     return _at_end(t, angle, frame_sd), _at_end(t, lean, frame_sd)
 
 

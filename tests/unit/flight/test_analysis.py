@@ -133,6 +133,20 @@ def test_a_motion_seen_in_other_axes_without_a_board_is_told_alike():
     assert other.entry_angle_deg.value == pytest.approx(one.entry_angle_deg.value, abs=1e-6)
 
 
+def test_of_who_is_lost_in_the_air_the_fall_foretells_the_entry():
+    dive, standpoint = dived("205B", 3.0), beside(3.0)
+    seen = motion_of(dive)
+    lost_s = dive.events_s["entry"] - 0.2
+    joints = np.where((dive.t_s > lost_s)[:, None, None], np.nan, seen.joints_world_m)
+    off, end = Moment(dive.events_s["take_off"] + 0.02, 0.03), Moment(lost_s, 0.06)
+    found = told_of(Motion(seen.t_s, joints, seen.joints_sd_m), np.arange(len(seen)), off, end, standpoint, 0.01).report
+    assert found.entry_s.value == pytest.approx(dive.events_s["entry"], abs=0.05)
+    assert found.entry_s.sd > 0.015
+    assert "entry_unseen" in {flag.key for flag in found.flags}
+    assert found.entry_angle_deg.sd > 20, "how it opened nobody saw"
+    assert "entry_unseen" not in {flag.key for flag in tell(dive, standpoint, seen).report.flags}
+
+
 def test_an_estimated_world_is_said():
     where = dataclasses.replace(beside(3.0, board=False), world="estimated")
     told_of_it = tell(dived("103C", 3.0), where).report
