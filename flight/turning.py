@@ -13,20 +13,15 @@ from numpy.typing import NDArray
 
 from flight import somersault, twist
 from flight.chain import Course
-from flight.folding import folding_rad, once_folded, one_knee, slowness, straightness
 from flight.motion import Motion
-from flight.posture import bends_deg, steadied
 from flight.report import Estimate
-from flight.trunk import body_axes, hinge_left_of, left_of, mirrored, unit, up_of
+from flight.trunk import body_axes, mirrored, unit
+from flight.turning_part import part_of
 
 Floats = NDArray[np.float64]
 
-BEFORE_S: Final = 0.24
-"""So much of the motion before the take-off tells which way the body stood."""
 FIT_S: Final = 0.1
 """Window of the local fits that angles and rates are read from."""
-_CHAIN_HZ: Final = 60.0
-"""Frames that are closer are passed over when the course is sought, not when it is measured."""
 _UP: Final = np.array([0.0, 0.0, 1.0])
 _ACROSS: Final = np.array([1.0, 0.0, 0.0])
 _FAR: Final = np.radians(60.0)
@@ -85,13 +80,6 @@ def local_fits(t_s: Floats, values: Floats, weights: Floats, window_s: float) ->
     return solved[:, 0], solved[:, 1] / reach[:, 0], np.sqrt(np.linalg.inv(normal)[:, 0, 0])
 
 
-def _sampled(t_s: Floats, take_off: int) -> NDArray[np.int_]:
-    """Frames for the search: all, or as many as `_CHAIN_HZ`, with take-off and last frame among them."""
-    every = max(1, int(1 / _CHAIN_HZ / float(np.median(np.diff(t_s)))))
-    rows = np.arange(take_off % every, len(t_s), every)
-    return np.unique(np.append(rows, len(t_s) - 1))
-
-
 def turning(
     motion: Motion,
     take_off: int,
@@ -108,54 +96,28 @@ def turning(
     may then be wrong in depth. `inverted`: an armstand. `head_first`: probability that the hands meet the water first.
     Raises ValueError when there are fewer than four frames with a body.
     """
-    first = int(np.searchsorted(motion.t_s, motion.t_s[take_off] - BEFORE_S))
-    part = motion.part(first, entry)
-    joints, off = part.joints_world_m, take_off - first
-    up, left = up_of(joints), left_of(joints)
-    if np.isfinite(up).all(-1).sum() < 4:
-        raise ValueError("fewer than four frames with a body between take-off and entry")
-    view = None
-    if view_world is not None:
-        view = np.broadcast_to(unit(np.asarray(view_world, float)), (len(motion), 3))[first : entry + 1]
-    axis = somersault_axis(unit(up)[off:], np.asarray(outward_world, float), outward_sd_rad)
+    part = part_of(motion, take_off, entry, view_world)
+    axis = somersault_axis(part.up[part.off :], np.asarray(outward_world, float), outward_sd_rad)
     upright = unit(_UP - (_UP @ axis) * axis)
     plane = np.stack([upright, np.cross(axis, upright)])
-    sd = np.nanmean(part.joints_sd_m[:, [1, 4, 11, 14]], axis=1)
-    up_sd = sd / np.linalg.norm(up, axis=-1)
-    rows = _sampled(part.t_s, off)
-    at = int(np.searchsorted(rows, off))
-    hip, knee = (steadied(part.t_s, angle) for angle in bends_deg(joints))
-    hip = once_folded(part.t_s, hip, off)
-    knee = one_knee(hip, knee)
-    slow, straight = slowness(part.t_s, joints, hip, knee, off), straightness(part.t_s, hip)
-    seen = somersault.Seen(part.t_s[rows], unit(up)[rows], up_sd[rows], slow[rows], folding_rad(hip, knee)[rows],
-                           straight[rows], None if view is None else view[rows])  # fmt: skip
-    rolls = somersault.courses(seen, plane, at, inverted, head_first)
-    angles = _angles(unit(up), view, plane)
-    rolled = _measured(part.t_s, rows, rolls.course(*rolls.likeliest()), angles, up_sd)
-    course = 2 * np.pi * rolled.turns
-    long_axis = np.cos(course)[:, None] * plane[0] + np.sin(course)[:, None] * plane[1]
-    left_sd = 2 * sd / np.linalg.norm(left, axis=-1)
-    # An arched body bends the other way: only what is folded tells the chest.
-    hinge = hinge_left_of(joints) * (1 - straight)[:, None]
-    looked = twist.Seen(part.t_s[rows], unit(left)[rows], left_sd[rows], hinge[rows], long_axis[rows],
-                        straight[rows], None if view is None else view[rows])  # fmt: skip
-    twists = twist.courses(looked, axis, at)
-    counts, (half, fold), (facing, twisted) = _counts(rolls.halves, twists.halves)
-    if (half, fold) != rolls.likeliest():
-        rolled = _measured(part.t_s, rows, rolls.course(half, fold), angles, up_sd)
-    spun = _measured(part.t_s, rows, twists.course(facing, twisted), _twists(joints, view, axis), left_sd)
+    rolls = somersault.courses(part.trunk, plane, part.at, inverted, head_first)
+    angles = _angles(part.up, part.view, plane)
+
+    def rolled_by(key: tuple[int, int]) -> "_Measured":
+        return _measured(part.t_s, part.rows, rolls.course(*key), angles, part.up_sd)
+
+    rolled = rolled_by(rolls.likeliest())
+    twists = twist.courses(part.sides(2 * np.pi * rolled.turns, plane), axis, part.at)
+    counts, roll, (facing, twisted) = _counts(rolls.halves, twists.halves)
+    if roll != rolls.likeliest():
+        rolled = rolled_by(roll)
+    ways = _twists(part.joints, part.view, axis)
+    spun = _measured(part.t_s, part.rows, twists.course(facing, twisted), ways, part.left_sd)
     rolled = rolled.since(0.5 * inverted)
-    sense = 1 if (half or rolled.turns[-1]) >= 0 else -1
+    sense = 1 if (roll[0] or rolled.turns[-1]) >= 0 else -1
     rolled, spun = rolled.times(sense), spun.since(facing / 2).times(1 if twisted >= 0 else -1)
-
-    def whole(values: Floats) -> Floats:
-        found = np.full(len(motion), np.nan)
-        found[first : first + len(values)] = values
-        return found
-
     return Turning(
-        sense, whole(rolled.turns), whole(spun.turns), whole(rolled.deg_s), whole(spun.deg_s),
+        sense, part.whole(rolled.turns), part.whole(spun.turns), part.whole(rolled.deg_s), part.whole(spun.deg_s),
         rolled.total(), spun.total(), counts,
     )  # fmt: skip
 

@@ -72,9 +72,9 @@ class World:
         if pose is not None and message.joints_img_px:
             relative = np.asarray(pose - pose[PELVIS], np.float64)
             # A joint that was not measured says nothing of where the body is.
-            sure = np.asarray(message.joints_conf)
-            sure = np.where(sure >= self._config.smooth.min_confidence, sure, 0.0)
-            root = placing.root(relative, np.asarray(message.joints_img_px), sure)
+            measured = np.array(message.joints_conf)
+            measured[measured < self._config.smooth.min_confidence] = 0.0
+            root = placing.root(relative, np.asarray(message.joints_img_px), measured)
         if revision != "final":
             placing.observe(message.seq, t_s, relative, root)
         if revision == "refined" or self._reported == "provisional":
