@@ -26,9 +26,6 @@ HEATMAP_SIGMA: Final = 1.5
 """Standard deviation of a target, in heat-map pixels."""
 FIT_FRAMES: Final = 4
 """Frames on either side, of the window's grid, through which a pose is fitted; at 50 a second 80 ms."""
-_PATCH: Final = 4
-_RADIUS: Final = 3.0
-_SHIFTS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,50 +147,6 @@ def encode_heatmaps(joints_crop_px: ArrayLike, sigma: float = HEATMAP_SIGMA) -> 
     maps = down[..., :, None] * across[..., None, :]
     total = maps.sum(axis=(-2, -1), keepdims=True)
     return np.asarray(maps / np.where(total > 0, total, 1.0), dtype=np.float32)
-
-
-def decode_heatmaps(heatmaps: Array) -> tuple[Floats, Floats]:
-    """Joints (..., 2) in crop pixels and confidences (...,) in 0..1 of probability maps (..., 64, 48).
-
-    The largest probability, then the mean place of the probability within 3 heat-map pixels of it, re-centred
-    on that mean a few times. The confidence is the probability in that window: 0.91 for a perfect map of
-    HEATMAP_SIGMA.
-    """
-    height, width = heatmaps.shape[-2:]
-    maps = np.asarray(heatmaps, dtype=np.float32).reshape(-1, height, width)
-    peak = maps.reshape(len(maps), -1).argmax(axis=1)
-    peak_y, peak_x = np.divmod(peak, width)
-    patch, offset_x, offset_y = _patches(maps, peak_x, peak_y)
-    x, y, mass = _settled(patch, offset_x - peak_x[:, None], offset_y - peak_y[:, None])
-    joints = np.stack([peak_x + x, peak_y + y], axis=-1)
-    shape = heatmaps.shape[:-2]
-    return crop_px_of_heatmap_px(joints).reshape(*shape, 2), np.clip(mass, 0.0, 1.0).reshape(shape)
-
-
-def _patches(maps: Array, peak_x: Array, peak_y: Array) -> tuple[Array, Array, Array]:
-    """The (N, 9, 9) surroundings of each peak, zero beyond the map, with their columns and rows (N, 9)."""
-    reach = np.arange(-_PATCH, _PATCH + 1)
-    columns, rows = peak_x[:, None] + reach, peak_y[:, None] + reach
-    valid_x, valid_y = (columns >= 0) & (columns < maps.shape[2]), (rows >= 0) & (rows < maps.shape[1])
-    index = np.arange(len(maps))[:, None, None]
-    patch = maps[index, (rows * valid_y)[:, :, None], (columns * valid_x)[:, None, :]].astype(np.float64)
-    return patch * (valid_y[:, :, None] & valid_x[:, None, :]), columns, rows
-
-
-def _settled(patch: Array, columns: Array, rows: Array) -> tuple[Array, Array, Array]:
-    """Mean place (relative to the peak) and mass of the probability in a window centred on that mean."""
-    cells = np.stack([columns, rows])  # (2, N, 9), as the weights are
-    place = np.zeros((2, len(patch), 1))
-    mass = place[0, :, 0]
-    for _ in range(_SHIFTS):
-        weight = np.minimum(np.maximum(_RADIUS + 0.5 - np.abs(cells - place), 0.0), 1.0)
-        across, down = weight
-        by_column = (down[:, None, :] @ patch)[:, 0] * across
-        by_row = (patch @ across[:, :, None])[:, :, 0] * down
-        mass = by_row.sum(axis=1)
-        mean = (np.stack([by_column, by_row]) * cells).sum(axis=2) / np.where(mass > 0, mass, 1.0)
-        place = np.minimum(np.maximum(mean, -1.0), 1.0)[:, :, None]
-    return place[0, :, 0], place[1, :, 0], mass
 
 
 def fitted(poses: NDArray[np.floating], at: int) -> NDArray[np.float32]:

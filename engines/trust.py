@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines import onnx_backend, store
-from engines.codecs import box_of_theta, decode_heatmaps
+from engines.codecs import box_of_theta
 from engines.contracts import (
     MLP_DECODER,
     MODALITY_2D,
@@ -28,6 +28,7 @@ from engines.contracts import (
     Contract,
 )
 from engines.examples import examples_of, one_by_one
+from engines.heatmaps import decode_heatmaps
 
 Array = NDArray[Any]
 Run = Callable[[Mapping[str, Array]], dict[str, Array]]

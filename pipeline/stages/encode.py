@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engines.codecs import decode_heatmaps, transformed
+from engines.codecs import transformed
 from engines.contracts import CROP_H, CROP_W, encoder
+from engines.heatmaps import joints_of_heatmaps
 from engines.session import Session
 from pipeline.messages import Observation, Point2, Track, subject_of
 from pipeline.stage import Host
@@ -37,7 +38,7 @@ class Encode:
         crops = np.frombuffer(b"".join(track.crop for track in tracks if track.crop is not None), np.uint8)
         result = self._session.run({"crop": crops.reshape(len(tracks), CROP_H, CROP_W, 3)})
         embeddings = result.get("embedding", [None] * len(tracks))
-        found = zip(*decode_heatmaps(result["heatmaps"]), embeddings, strict=True)
+        found = zip(*joints_of_heatmaps(result["heatmaps"]), embeddings, strict=True)
         for track, (joints_crop_px, confidence, embedding) in zip(tracks, found, strict=True):
             img_from_crop = np.asarray(track.img_from_crop, np.float64).reshape(3, 3)
             yield {

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from engines import store
 from engines.choice import Candidate
-from engines.codecs import decode_heatmaps
 from engines.contracts import (
     CROP_H,
     CROP_W,
@@ -22,6 +21,7 @@ from engines.contracts import (
     encoder,
 )
 from engines.errors import BackendError
+from engines.heatmaps import joints_of_heatmaps
 from engines.opening import Opening, Refused, Runner
 from engines.session import CheckedSession
 from engines.settings import EngineSettings
@@ -69,7 +69,7 @@ class Networks:
     def see(self, crops: Array) -> dict[str, Array]:
         """Of crops (B, 256, 192, 3) uint8: `points_px` (B, J, 2) in the crop, `confidence` (B, J), `embedding`."""
         seen = self.session(encoder(self._variant)).run({"crop": crops})
-        points, confidence = decode_heatmaps(seen["heatmaps"])
+        points, confidence = joints_of_heatmaps(seen["heatmaps"])
         return {
             "points_px": points,
             "confidence": confidence.astype(np.float32),

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engines.codecs import decode_heatmaps
 from engines.contracts import HEATMAP_STRIDE
+from engines.heatmaps import joints_of_heatmaps
 from engines.skeleton import MIRROR
 from training import losses, metrics
 from training.datasets import CropPool, Crops, Mixture, normalise_picture, shards, validation_crops
@@ -131,7 +131,7 @@ def keypoints(network: nn.Module, crops: Crops) -> Any:
         with torch.autocast(device.type, torch.bfloat16):
             logits, _ = network(normalise_picture(crops.picture[start : start + 16].to(device)))
         maps = logits.float().flatten(2).softmax(-1).view(logits.shape).cpu().numpy()
-        points.append(decode_heatmaps(maps)[0])
+        points.append(joints_of_heatmaps(maps)[0])
     return np.concatenate(points)
 
 

@@ -9,8 +9,9 @@ import pytest
 from calibration.camera import Camera
 from engines import openvino_backend
 from engines.choice import Candidate
-from engines.codecs import box_token, crop_of_box, decode_heatmaps, img_from_crop, normalised_keypoints, transformed
+from engines.codecs import box_token, crop_of_box, img_from_crop, normalised_keypoints, transformed
 from engines.contracts import CROP_H, CROP_W, MLP_DECODER, MODALITY_2D, POSE2D_ENCODER, STN, encoder
+from engines.heatmaps import joints_of_heatmaps
 from engines.opening import Opening
 from engines.settings import EngineSettings
 from pipeline.edges.truth import Truth
@@ -49,7 +50,7 @@ def seen(dive, precision):
     """Keypoints in the picture and their confidence, of each frame."""
     look = run_in(encoder("w18_small_v2", embedding=False), precision)
     for picture, crop, *_ in dive:
-        points, confidence = decode_heatmaps(look({"crop": picture[None]})["heatmaps"][0])
+        points, confidence = (found[0] for found in joints_of_heatmaps(look({"crop": picture[None]})["heatmaps"]))
         yield transformed(points, img_from_crop(crop)), confidence
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from engines.codecs import decode_heatmaps
 from engines.contracts import SHIPPED
+from engines.heatmaps import decode_heatmaps
 from models.decoders import DiffusionDecoder, MLPDecoder
 from models.exportable import CONTRACTS, dynamic_shapes, example_inputs, exportable
 from models.hrnet import VARIANTS, Variant, build
