@@ -1,4 +1,4 @@
-"""How gravity looks in the picture: where a falling body is drawn, how fast, and whether it can be in water yet.
+"""How gravity looks in the picture: where to and how fast a falling body is drawn, whether it can be in water yet.
 
 Without calibration it acts straight down the picture, and how large a metre is has to be seen from the body. With its
 direction known it acts along the projected vertical. With the camera placed in the world, a body is taken to be above

@@ -40,6 +40,7 @@ class Motion:
         self.camera_rests = True
         """Whether what moves is in the picture, and not the picture itself."""
         self._blobs: tuple[Box, ...] = ()
+        self._here: tuple[Box, ...] = ()
 
     def saw(self, thumbnail: npt.NDArray[np.uint8], t_s: float) -> None:
         """Take in the thumbnail (128, 128, 3) of the moment `t_s`."""
@@ -48,17 +49,21 @@ class Motion:
             self._past.popleft()
         if self._past:
             before = self._past[0][1]
-            change = grey.astype(np.int16) - before
-            change -= np.int16(np.median(change))  # a lamp or the exposure changes all of it
-            self._moving = (np.abs(change) > STEP).view(np.uint8)
+            self._moving = _changed(before, grey)
             self.camera_rests = self._moving.mean() <= CAMERA_SHARE and _shift(before, grey) <= CAMERA_CELLS
             self._blobs = _blobs(self._moving) if self.camera_rests else ()
+            between = min(self._past, key=lambda past: abs(past[0] - t_s + APART_S / 2))[1]
+            self._here = _blobs(self._moving & _changed(between, grey)) if self._blobs else ()
         self._past.append((t_s, grey))
 
     def blobs(self, width: int, height: int) -> tuple[Box, ...]:
         """What moves, as boxes in a picture of this size, `img`, largest first; none while the camera moves."""
-        scale = np.array([width, height, width, height]) / STN_PX
-        return tuple(_box(np.array(blob) * scale - 0.5) for blob in self._blobs)
+        return _in_picture(self._blobs, width, height)
+
+    def bodies(self, width: int, height: int) -> tuple[Box, ...]:
+        """As `blobs`, but where it is now, without where it was: what changed since a moment ago, and since half of
+        that again. Of who moves slowly these are edges only."""
+        return _in_picture(self._here, width, height)
 
     def share(self, box_img_px: Box, width: int, height: int) -> float:
         """Share 0..1 of the box that moves."""
@@ -67,6 +72,19 @@ class Motion:
         left, top, right, bottom = (np.array(box_img_px) + 0.5) * STN_PX / np.array([width, height, width, height])
         cells = self._moving[max(0, int(top)) : int(bottom) + 1, max(0, int(left)) : int(right) + 1]
         return float(cells.mean()) if cells.size else 0.0
+
+
+def _changed(before: Cells, after: Cells) -> Cells:
+    """Cells that differ by more than noise, 0 or 1."""
+    change = after.astype(np.int16) - before
+    change -= np.int16(np.median(change))  # a lamp or the exposure changes all of it
+    moving: Cells = (np.abs(change) > STEP).view(np.uint8)
+    return moving
+
+
+def _in_picture(blobs: tuple[Box, ...], width: int, height: int) -> tuple[Box, ...]:
+    scale = np.array([width, height, width, height]) / STN_PX
+    return tuple(_box(np.array(blob) * scale - 0.5) for blob in blobs)
 
 
 def _shift(before: Cells, after: Cells) -> float:

@@ -1,4 +1,4 @@
-"""The tracker rehearsed without pictures and networks: scenes in which people are boxes, a detector that has faults.
+"""The tracker rehearsed without pictures and networks: scenes in which people are boxes, and a detector with faults.
 
 `python -m pipeline.rehearsal SCENES.npz TRACKS.npz [--sport ground]` runs the real tracker, its ring, its thumbnails
 and its search. Only what the detector answers is made up: of those it can see in a window the one it would take, with

@@ -1,39 +1,39 @@
-"""track: where the subject is. The spatial transformer looks, filters remember, the crop is cut for encode.
+"""track: where the subject is. The spatial transformer looks, a Kalman filter remembers, the crop is cut for encode.
 
 Nobody known: the STN looks at the whole picture, squeezed, at what moves and at some squares of it, others in each
 frame. Somebody known: it looks at a search window around the predicted box. While the filter is sure of its prediction
 that is told first and looked at afterwards, so that nobody waits for the STN, and not in every frame of a fast camera.
-A subject that never moved gives way to one that does. No subject is said as data, never by silence.
+Who falls is the diver: everybody else gives way. Nobody is preferred to somebody in flight, who is followed by the law
+of the fall through occlusions; a subject that never moved, or is in the water, gives way to one that moves. No subject
+is said as data, never by silence.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from calibration.venue import Calibration
 from engines.codecs import window_of_box
-from engines.contracts import CROP_H, CROP_W, STN
-from engines.view import View, Views
-from flight.box import BoxFilter
-from flight.imm import DIVE, GROUND
+from engines.contracts import STN
+from engines.view import Views
+from flight.modes import DIVE, GROUND
 from flight.pull import Pull
 from pipeline.config import TrackSettings, camera_of, views_of
 from pipeline.detector import Detector, Finder
-from pipeline.messages import Box, Frame, Matrix3, Track, TrackState, moment_of
-from pipeline.picture import Picture, cut
+from pipeline.messages import Box, Frame, Track, TrackState
+from pipeline.people import People
+from pipeline.picture import Picture
 from pipeline.ring import Overrun, Ring
 from pipeline.stage import Host
-from pipeline.surroundings import Surroundings
+from pipeline.subject import Subject
+from pipeline.surroundings import Candidate, Surroundings
+from pipeline.telling import track_of
 
-STEADY: Final = 0.09
-"""Standard deviation of a predicted centre, in longer sides of the box, up to which the prediction is told unseen."""
 REST_S: Final = 0.028
 """A steady subject is not looked at again within this time: with 30 frames a second in each, with 50 in every other."""
-AROUND_S: Final = 0.06
-"""And the rest of the picture not again within this one."""
+AROUND_S: Final = 0.035
+"""And the others not again within this one, unless one of them may be falling."""
+LATEST_NS: Final = 2**63 - 1
 
 
 class Tracker:
@@ -50,22 +50,22 @@ class Tracker:
         views: Views,
         calibration: Calibration | None = None,
     ) -> None:
-        """`ring` if it exists already, which it does for a stage that was restarted; else opened when needed. `views`
-        and `calibration` are of the same camera."""
+        """`ring` if it exists already, which it does for a stage that was restarted; else opened when needed."""
         self._settings = settings
         self._views = views
         self._calibration = calibration
         self._modes = DIVE if settings.sport == "dive" else GROUND
-        self._pull: Pull | None = None
         self._detector = detector
+        self._pull = Pull()
         self._around = self._unknown()
         self._open_ring = open_ring
         self._ring = ring
-        self._filter: BoxFilter | None = None
-        self._subject = self._told_subject = 0
+        self._subject: Subject | None = None
+        self._number = self._told_number = 0
         self._state: TrackState = "none"
         self._presence = 0.0
-        self._t_ns = self._looked_ns = self._surveyed_ns = self._seen_ns = 0
+        self._looked_ns = self._surveyed_ns = self._seen_ns = 0
+        self._t_ns = LATEST_NS
         self.dropped: Counter[str] = Counter()
         if ring is not None:
             self.dropped["restart"] = ring.attach_reader()
@@ -95,19 +95,28 @@ class Tracker:
         return ()
 
     def _unknown(self) -> Surroundings:
-        return Surroundings(self._detector, self._settings.acquire_presence)
+        return Surroundings(self._detector, self._settings.acquire_presence, People(self._modes, self._pull))
+
+    def _begin(self, frame: Frame) -> None:
+        """Nothing is known of anybody in these pictures."""
+        if self._calibration is not None:
+            self._pull = Pull(self._views.camera(frame.width, frame.height), self._calibration)
+        self._subject, self._around = None, self._unknown()
 
     def _track(self, frame: Frame, picture: Picture) -> Iterator[Track]:
         """One `Track`, as soon as the subject's place is known; then what only the next frame's needs."""
-        if frame.t_media_ns < self._t_ns:  # the source began again
-            self._filter, self._around = None, self._unknown()
-        if self._filter is not None:
-            self._filter.predict((frame.t_media_ns - self._t_ns) * 1e-9)
+        if frame.t_media_ns <= self._t_ns:  # the source began, maybe again
+            self._begin(frame)
+        if self._subject is not None:
+            self._subject.predict((frame.t_media_ns - self._t_ns) * 1e-9)
+            if self._subject.is_gone(frame.width, frame.height):
+                self._give_up(frame)
         self._t_ns = frame.t_media_ns
         steady = self._is_steady()
         if steady:
             yield self._told(frame, picture)
             if (frame.t_media_ns - self._looked_ns) * 1e-9 < REST_S:
+                self._look_around(frame, picture)
                 return
         self._looked_ns = frame.t_media_ns
         if self._follow(frame, picture):
@@ -122,44 +131,56 @@ class Tracker:
 
     def _is_steady(self) -> bool:
         """Whether the subject was seen at the last look and the filter knows well enough where it is by now."""
-        if self._filter is None or self._state != "followed":
-            return False
-        left, top, right, bottom = self._filter.box_img_px
-        return self._filter.sd_px <= STEADY * max(right - left, bottom - top)
+        return self._subject is not None and self._state == "followed" and self._subject.steady
 
     def _told(self, frame: Frame, picture: Picture) -> Track:
-        if self._filter is None:
-            return _track_of(frame, 0, "none", self._presence)
-        state = self._state if self._subject == self._told_subject else "acquired"
-        self._told_subject = self._subject
-        box = self._filter.box_img_px
+        if self._subject is None:
+            return track_of(frame, 0, "none", self._presence)
+        state = self._state if self._number == self._told_number else "acquired"
+        self._told_number = self._number
+        box = self._subject.filter.box_img_px
         view = self._views.of_box(box, self._settings.crop_factor, frame.width, frame.height)
-        return _track_of(frame, self._subject, state, self._presence, box, view, picture)
+        return track_of(frame, self._number, state, self._presence, box, view, picture)
 
     def _follow(self, frame: Frame, picture: Picture) -> bool:
         """Look around the prediction and believe what the gate lets through; False if there is nobody to follow."""
-        if self._filter is None:
+        if self._subject is None:
             return False
-        window = window_of_box(self._filter.box_img_px, self._settings.search_factor)
-        box, self._presence = self._detector.look(picture, window)
-        if self._presence >= self._settings.keep_presence and self._filter.update(box):
-            self._seen_ns = frame.t_media_ns
-            self._state = "followed"
-        elif (frame.t_media_ns - self._seen_ns) * 1e-9 <= self._settings.coast_s:
-            self._state = "coasted"
-        else:
+        settings = self._settings
+        least = settings.keep_presence if self._state == "followed" else settings.acquire_presence
+        for factor in self._subject.factors(settings.search_factor):
+            window = window_of_box(self._subject.filter.box_img_px, factor)
+            box, self._presence = self._detector.look(picture, window)
+            if self._presence < least or self._around.knows(frame, box, self._subject.filter.box_img_px):
+                continue
+            if self._subject.saw(box):
+                self._seen_ns = frame.t_media_ns
+                self._state = "followed"
+                return True
+        self._subject.missed()
+        self._state = "coasted"
+        if (frame.t_media_ns - self._seen_ns) * 1e-9 > settings.coast_s:
             self._give_up(frame)
-        return self._filter is not None
+        return self._subject is not None
 
     def _look_around(self, frame: Frame, picture: Picture) -> None:
-        """Whether somebody else should be followed from the next frame on."""
-        if self._filter is None or (frame.t_media_ns - self._surveyed_ns) * 1e-9 < AROUND_S:
+        """Whether somebody else should be followed from the next frame on: who falls, if it is not the subject; while
+        that is in flight nobody else."""
+        subject = self._subject
+        rested_s = (frame.t_media_ns - self._surveyed_ns) * 1e-9
+        if subject is None or (rested_s < AROUND_S and not self._around.urgent):
             return
+        here, over = subject.filter.box_img_px, subject.is_over
         self._survey(frame, picture)
+        falling = self._around.faller(frame, picture, subject.filter)
+        if subject.falls and not over:
+            return
+        if falling is not None:
+            self._take(frame, picture, falling)
+            return
         if self._state != "followed":
             return
-        here = self._filter.box_img_px
-        mover = self._around.livelier(frame, picture, here)
+        mover = self._around.livelier(frame, picture, here, over)
         if mover is not None:
             self._take(frame, picture, mover)
         elif self._around.drifted(frame, picture, here, self._presence):
@@ -168,66 +189,33 @@ class Tracker:
 
     def _survey(self, frame: Frame, picture: Picture) -> None:
         self._surveyed_ns = frame.t_media_ns
-        self._around.survey(frame, picture)
-
-    def _pull_in(self, frame: Frame) -> Pull:
-        """How gravity looks in these pictures."""
-        if self._pull is None:
-            known = self._calibration is not None
-            camera = self._views.camera(frame.width, frame.height) if known else None
-            self._pull = Pull(camera, self._calibration)
-        return self._pull
+        self._around.survey(frame, picture, None if self._subject is None else self._subject.filter.box_img_px)
 
     def _give_up(self, frame: Frame) -> None:
-        self._filter = None
+        self._subject = None
         self._around.reset(frame.t_media_ns)
 
     def _acquire(self, frame: Frame, picture: Picture) -> None:
         """Whoever a closer look shows first; the likeliest may turn out to be a thing."""
-        if not any(self._take(frame, picture, box) for box in self._around.likely(frame, picture)):
+        if not any(self._take(frame, picture, found) for found in self._around.likely(frame, picture)):
             self._state, self._presence = "none", self._around.presence
 
-    def _take(self, frame: Frame, picture: Picture, likely: Box) -> bool:
+    def _take(self, frame: Frame, picture: Picture, found: Candidate) -> bool:
         """Follow whoever is there from now on, if a closer look shows somebody."""
-        box, presence = self._detector.look(picture, window_of_box(likely, self._settings.search_factor))
+        box, presence = found.box, found.presence
+        if found.falling is None:
+            box, presence = self._detector.look(picture, window_of_box(found.box, self._settings.search_factor))
         if presence < self._settings.acquire_presence:
             return False
-        self._subject += self._filter is None or not _inside(likely, self._filter.box_img_px)
-        self._filter = BoxFilter(box, self._modes, self._pull_in(frame))
+        same = self._subject is not None and _inside(found.box, self._subject.filter.box_img_px)
+        self._number += not same
+        if not same and self._subject is not None:
+            self._around.left(frame, self._subject.filter)
+        self._subject = Subject(box, self._modes, self._pull, found.falling)
         self._around.reset(frame.t_media_ns)
         self._seen_ns = frame.t_media_ns
         self._state, self._presence = "followed", presence
         return True
-
-
-def _track_of(
-    frame: Frame,
-    subject: int,
-    state: TrackState,
-    presence: float,
-    box: Box | None = None,
-    view: View | None = None,
-    picture: Picture | None = None,
-) -> Track:
-    matrix = None if view is None else view.img_from_crop
-    return Track(
-        **moment_of(frame),
-        width=frame.width,
-        height=frame.height,
-        rate_hz=frame.rate_hz,
-        subject=subject,
-        state=state,
-        presence=presence,
-        box_img_px=box,
-        crop_img_px=None if view is None else (*view.crop.centre_img_px, view.crop.height_px),
-        img_from_crop=None if matrix is None else _nine(matrix),
-        crop=None if picture is None or matrix is None else cut(picture, matrix, (CROP_W, CROP_H)).tobytes(),
-    )
-
-
-def _nine(matrix: npt.NDArray[np.float64]) -> Matrix3:
-    a, b, c, d, e, f, g, h, i = (float(value) for value in matrix.ravel())
-    return (a, b, c, d, e, f, g, h, i)
 
 
 def _inside(one: Box, other: Box) -> bool:
@@ -237,7 +225,7 @@ def _inside(one: Box, other: Box) -> bool:
 
 
 def build(host: Host) -> Tracker:
-    """The stage on this host."""
+    """The stage on this host. Raises CalibrationError for a camera file that is none."""
     ring = host.ring() if host.ring_path.exists() else None
     config = host.config
     views, calibration = views_of(config, config.stream), camera_of(config, config.stream)

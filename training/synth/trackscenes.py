@@ -73,10 +73,10 @@ class Scene:
 class TrackFigures:
     """What the tracker made of the dives of `count` scenes, all counted from take-off to entry.
 
-    `switches` from the diver, who is to be seen, to somebody else; `recovered` share of `occlusions`, those before
-    which the diver was told, after which it was told within three frames; `lost` share of the frames in which the diver
-    was to be seen and not told; `lock_s` mean time until it was told first; `overlap` mean IoU where it was to be seen,
-    0 where not told; `hidden_overlap` the same while it was hidden.
+    `switches` from the diver, who is to be seen, to somebody else; `recovered` share of occlusions after which the
+    diver was told within three frames, of `occlusions` before which it was told; `lost` share of the frames in which
+    the diver was to be seen and not told; `lock_s` mean time until it was told first; `overlap` mean IoU where it was
+    to be seen, 0 where not told; `hidden_overlap` the same while it was hidden.
     """
 
     count: int
@@ -223,10 +223,9 @@ def _measured(one: Scene, boxes_img_px: Array, subject: Array) -> _Measured:
     rows = one.flying & np.isfinite(one.whole_img_px[:, 0])
     told = boxes_img_px[: len(rows)][rows]
     overlap = _iou(told, one.whole_img_px[rows])
-    others = np.stack([_iou(told, one.boxes_img_px[rows, k]) for k in range(1, one.boxes_img_px.shape[1])])
-    return _Measured(
-        overlap, one.hidden[rows], (others.max(0) > ON) & (overlap < OFF) & (subject[: len(rows)][rows] > 0)
-    )
+    others = np.stack([_iou(told, one.boxes_img_px[rows, k]) for k in range(1, one.boxes_img_px.shape[1])]).max(0)
+    overlap[overlap < others] = 0.0  # somebody else's box, whom the diver passes
+    return _Measured(overlap, one.hidden[rows], (others > ON) & (overlap < OFF) & (subject[: len(rows)][rows] > 0))
 
 
 def _iou(one: Array, other: Array) -> Array:

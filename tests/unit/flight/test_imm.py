@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from calibration.camera import Camera
 from calibration.venue import Board, Calibration
 from flight.box import TALLEST_M, BoxFilter, BoxSettings
-from flight.imm import DIVE, GROUND
+from flight.modes import DIVE, GROUND
 from flight.pull import GRAVITY_M_S2, Pull
 
 HEIGHT_PX = 126.0
