@@ -29,11 +29,12 @@ from pipeline.errors import OutputError, SourceError
 from pipeline.messages import Health, PoseFrame
 from pipeline.meter import SKIPPED, Meter
 from pipeline.replay import SAMPLE
+from pipeline.run_dir import new_run_dir
 from pipeline.sources import open_source
 from pipeline.stage import Host
 from pipeline.streams import Stream
 from pipeline.subscribe import Subscription
-from pipeline.supervisor import Outcome, Supervisor, new_run_dir
+from pipeline.supervisor import Outcome, Supervisor
 from pipeline.topology import STAGES
 
 _READY_S: Final = 20.0

@@ -13,7 +13,7 @@ from calibration.venue import Calibration
 from engines.settings import DEVICE_PATTERN, Backend, EngineSettings, Precision
 from engines.view import Views
 from pipeline.errors import ConfigError
-from pipeline.topology import STAGES
+from pipeline.topology import EDGES, STAGES, Edge
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -160,6 +160,11 @@ def views_of(config: Config, stream: str) -> Views:
     return Views(None if calibration is None else calibration.camera, config.camera.vertical_fov_deg)
 
 
+def edges_of(config: Config) -> tuple[Edge, ...]:
+    """The edges that the settings ask for: each has a section of its name that says whether it is wanted."""
+    return tuple(row for row in EDGES if getattr(config, row.name).wanted)
+
+
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
 
 
@@ -218,6 +223,10 @@ def _with_all_processes(config: Config, where: str) -> Config:
     for name in config.processes:
         if name not in names:
             raise ConfigError(f"{where}: unknown key processes.{name!r}{nearest(name, names)}")
+    taken = {edge.name for edge in EDGES}
+    for stage, process in config.processes.items():
+        if process in taken:
+            raise ConfigError(f"{where}: processes.{stage} = {process!r} is the name of an edge; choose another")
     merged = {row.name: config.processes.get(row.name, row.process) for row in STAGES}
     return msgspec.structs.replace(config, processes=merged)
 

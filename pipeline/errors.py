@@ -8,6 +8,13 @@ PosecastError (2)
 └── StageError (3)        a stage crashed or fell silent too often
 """
 
+from typing import Final
+
+CRASHED: Final = 70
+"""Exit code of a process that an error nobody thought of has ended."""
+DELIBERATE: Final = (2, 3)
+"""Exit codes of a process that knows why it cannot go on; any other is a crash."""
+
 
 class PosecastError(Exception):
     """One line: what, where, what to do."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from pipeline.config import Config, camera_of
+from pipeline.config import Config, camera_of, edges_of
 from pipeline.messages import Health
 from pipeline.report import health_table, starting_note
 from pipeline.sources import open_source
@@ -31,12 +31,14 @@ def run_live(config: Config, sources: Sequence[str], seconds: float, console: Co
         console.print(f"publishing{names} on {address}; posecast subscribe {address}", soft_wrap=True)
         return _watched(config, streams, seconds, lambda health: _tell(console, health), errors)
     layout = Layout([stream.name for stream in streams], config.processes)
+    edges = [row.name for row in edges_of(config)]
+    rows = [*(node.name for node in layout.nodes), *edges]
     known: dict[str, Health] = {}
-    with Live(health_table(layout.nodes, known), console=console, refresh_per_second=4) as live:
+    with Live(health_table(rows, known), console=console, refresh_per_second=4) as live:
 
         def show(health: Health) -> None:
-            known[layout.node(health.stage, health.stream).name] = health
-            live.update(health_table(layout.nodes, known))
+            known[health.stage if health.stage in edges else layout.node(health.stage, health.stream).name] = health
+            live.update(health_table(rows, known))
 
         return _watched(config, streams, seconds, show, errors)
 

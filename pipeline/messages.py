@@ -162,7 +162,7 @@ class Latency(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health"):
-    """A stage's heartbeat: state, counts since its start, drops by cause, speed, cost and memory.
+    """A stage's or edge's heartbeat: state, counts since its start, drops by cause, speed, cost and memory.
 
     `stream` is empty where the stage serves several; `ended` are those of its streams that are over. `cpu_ms` is
     processor time of its process since the start, `engine_cpu_ms` the part of it spent in each network, if the run is

@@ -25,9 +25,10 @@ from pipeline.errors import OutputError, PosecastError, SourceError
 from pipeline.live import finished
 from pipeline.messages import Event, Health, Hello, PoseFrame, Revision
 from pipeline.report import demo_table, dive_lines, next_command, starting_note, written_files
+from pipeline.run_dir import new_run_dir
 from pipeline.sources import open_source
 from pipeline.subscribe import Subscription
-from pipeline.supervisor import Outcome, Supervisor, new_run_dir
+from pipeline.supervisor import Outcome, Supervisor
 
 SAMPLE: Final = Path(__file__).resolve().parent.parent / "samples" / "dive.mp4"
 _READY_S: Final = 10.0

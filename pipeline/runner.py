@@ -6,15 +6,20 @@ socket) and its computation.
 
 import os
 import time
+import traceback
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import numpy as np
 import psutil
 
+from calibration.errors import CalibrationError
+from engines.errors import EngineError
 from pipeline.bus import Outbox, PublicSocket
+from pipeline.edge_bus import EdgeOutbox
+from pipeline.errors import CRASHED, PosecastError
 from pipeline.messages import End, Event, Flowing, Health, Inbound, Latency, PoseFrame, Stamp
 from pipeline.metered import Spent
 from pipeline.stage import Computation
@@ -42,7 +47,10 @@ class Inlet(Protocol):
 class Outlet(Protocol):
     """Where a stage's messages go."""
 
-    dropped: Counter[str]
+    @property
+    def dropped(self) -> Counter[str]:
+        """What did not go, by cause."""
+        ...
 
     def send(self, message: Any, alive: Callable[[], bool]) -> bool:
         """Hand on one message; False if it was dropped."""
@@ -65,20 +73,42 @@ class Relay:
 
 
 class PublicOutlet:
-    """Poses, events and heartbeats to the public socket; a hello to each new subscription."""
+    """Poses, events and heartbeats to the public socket and to the edges; a hello to each that is new."""
 
-    def __init__(self, publish: "Publish", socket: PublicSocket) -> None:
+    def __init__(self, publish: "Publish", socket: PublicSocket, edges: Mapping[str, EdgeOutbox]) -> None:
         self._publish = publish
         self._socket = socket
-        self.dropped: Counter[str] = Counter()
+        self._edges = dict(edges)
+        self._pids: dict[str, int] = {}
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """What did not go to edges."""
+        return sum((edge.dropped for edge in self._edges.values()), Counter())
 
     def send(self, message: Inbound, alive: Callable[[], bool]) -> bool:
         """Publish on the message's topic."""
         routed = self._publish.step(message) if isinstance(message, PoseFrame | Event | End) else []
         if isinstance(message, Health):
             routed = [self._publish.health(message)]
+            self._heard(message)
         sent = [self._socket.send(topic, payload, alive) for topic, payload in routed]
+        for _, payload in routed:
+            for edge in self._edges.values():
+                edge.send(payload)
         return all(sent)
+
+    def _heard(self, health: Health) -> None:
+        """An edge that was started is greeted; for one that was given up nothing is kept any more."""
+        edge = self._edges.get(health.stage)
+        if edge is None:
+            return
+        if health.state == "failed" and health.exit_code != CRASHED:
+            edge.close(discard=True)
+            del self._edges[health.stage]
+        elif health.pid != self._pids.get(health.stage):
+            self._pids[health.stage] = health.pid
+            edge.send(self._publish.hello("")[1])
 
     def greet(self, alive: Callable[[], bool]) -> None:
         """Say hello to whoever subscribed since the last call."""
@@ -87,10 +117,10 @@ class PublicOutlet:
 
 
 class Pulse:
-    """A stage's heartbeat: counts, times and costs, sent to the supervisor at most twice a second."""
+    """A stage's or edge's heartbeat: counts, times and costs, sent to the supervisor at most twice a second."""
 
-    def __init__(self, node: Node, control: Outbox) -> None:
-        self._health = Health(stream=node.stream, stage=node.row.name, pid=os.getpid(), t_unix_ns=0, state="starting")
+    def __init__(self, stage: str, stream: str, control: Outbox) -> None:
+        self._health = Health(stream=stream, stage=stage, pid=os.getpid(), t_unix_ns=0, state="starting")
         self._control = control
         self._process = psutil.Process()
         self._steps: deque[float] = deque(maxlen=512)
@@ -130,6 +160,20 @@ class Pulse:
             **changes,
         )
         self._control.send(self._health, lambda: True)
+
+
+def guarded(pulse: Pulse, body: Callable[[], None]) -> int:
+    """Run a stage's or an edge's loop; its exit code. What goes wrong is in its last heartbeat."""
+    try:
+        body()
+        return 0
+    except (PosecastError, EngineError, CalibrationError) as error:
+        code, line = getattr(error, "exit_code", 2), str(error)
+    except Exception as error:
+        traceback.print_exc()
+        code, line = CRASHED, f"{type(error).__name__}: {error}"
+    pulse.beat(Counter(), state="failed", error=line, exit_code=code)
+    return code
 
 
 class Runner:

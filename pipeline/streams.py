@@ -11,6 +11,9 @@ from pipeline.errors import ConfigError
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,32}")
 """Shorter than a setting may be: a name is part of the path of a socket, which holds little more than 100 bytes."""
+# Up to the last @: a password may hold / and @ although it should not, and must not be shown either way.
+_CREDENTIALS: Final = re.compile(r"(?<=://).*@")
+_SECRET_IN_QUERY: Final = re.compile(r"(?i)([?&;][^=&;\s]*(?:pass|pwd|token|key|secret|auth|sig)[^=&;\s]*=)[^&;#\s]+")
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -18,6 +21,11 @@ class Stream(msgspec.Struct, frozen=True):
 
     name: str
     uri: str
+
+
+def masked(uri: str) -> str:
+    """The address with user, password and secrets in its query replaced by ***: the only form ever shown."""
+    return _SECRET_IN_QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", uri))
 
 
 def named(sources: Sequence[str], only: str) -> tuple[Stream, ...]:

@@ -6,6 +6,9 @@ full. Replay ignores it: there every queue blocks. `rate_hz` is what the stage m
 `bench` read it), `silence_s` how long it may be quiet before it is restarted. `per` says whether a run of several
 cameras has the stage once for each stream or once for all, `threads` how many one of its networks may use: six
 processes share the cores.
+
+A second table has the edges: optional processes beside the stages that record, show or draw what is published
+(`pipeline.edge` says how to write one).
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +44,20 @@ STAGES: Final = (
     Stage("smooth", "pipeline.stages.smooth", "Hypotheses", ("PoseFrame", "Event"), 30, "fifo", 8, "smooth", "run", 1),
     Stage("publish", "pipeline.stages.publish", "PoseFrame", ("Hello",), 30, "fifo", 8, "publish", "run", 1),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One row: who takes what is published. `ring`: it reads pictures, too; `queue`: messages that may wait for it."""
+
+    name: str
+    module: str
+    ring: bool
+    queue: int
+    silence_s: float
+
+
+EDGES: Final[tuple[Edge, ...]] = ()
 
 START_GRACE_S: Final = 60.0
 """A stage may be this long in state `starting` (engines compile) before it counts as silent."""

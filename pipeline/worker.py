@@ -1,4 +1,5 @@
-"""A process of the run: builds the stages that share it and runs each in its loop. Started by the supervisor alone.
+"""A process of the run: builds the stages that share it, or an edge, and runs each in its loop. Started by the
+supervisor alone.
 
 python -m pipeline.worker RUN_DIR PROCESS
 """
@@ -13,7 +14,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,47 +22,20 @@ from typing import Final
 import msgspec
 import zmq
 
-from calibration.errors import CalibrationError
-from engines.errors import EngineError
 from pipeline.bus import LIVE_QUEUE, REPLAY_QUEUE, Inbox, Outbox, PublicSocket, endpoint
 from pipeline.config import Config
-from pipeline.errors import PosecastError
-from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner
+from pipeline.edge_bus import FRAME_QUEUE, EdgeOutbox, WithFrames, edge_endpoint, frames_endpoint
+from pipeline.edge_runner import EdgeWorker
+from pipeline.order import SUPERVISOR, Order
+from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner, guarded
 from pipeline.stage import Computation, Host, ring_path
 from pipeline.stopping import Stop
-from pipeline.streams import Stream
-from pipeline.topology import Layout, Node
+from pipeline.topology import Node
 
-SUPERVISOR: Final = "supervisor"
-CRASHED: Final = 70
 _PR_SET_PDEATHSIG: Final = 1
 _TURN_S: Final = 0.02
 _SWITCH_S: Final = 0.0002
 """How long a thread may hold the interpreter while another waits: the default of 5 ms delays capture's messages."""
-
-
-class Order(msgspec.Struct, frozen=True):
-    """What a process is told: the settings, the sources, and whose child it is."""
-
-    config: Config
-    streams: tuple[Stream, ...]
-    supervisor_pid: int
-
-    @property
-    def layout(self) -> Layout:
-        """The stages of the run."""
-        return Layout([stream.name for stream in self.streams], self.config.processes)
-
-    def write(self, run_dir: Path) -> None:
-        """Leave the order in the run's folder, readable by its owner only: a source may carry a password."""
-        path = run_dir / "order"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.msgpack.encode(self))
-
-    @classmethod
-    def read(cls, run_dir: Path) -> "Order":
-        """The order in the run's folder."""
-        return msgspec.msgpack.decode((run_dir / "order").read_bytes(), type=cls)
 
 
 class Worker:
@@ -93,22 +66,11 @@ class Worker:
 
     def _run_node(self, node: Node) -> None:
         control = Outbox(self._context, endpoint(self._run_dir, SUPERVISOR), queue=64, blocking=False)
-        pulse = Pulse(node, control)
-        try:
-            self._loop(node, pulse)
-            self._codes.append(0)
-        except (PosecastError, EngineError, CalibrationError) as error:
-            self._fail(pulse, str(error), getattr(error, "exit_code", 2))
-        except Exception as error:
-            traceback.print_exc()
-            self._fail(pulse, f"{type(error).__name__}: {error}", CRASHED)
-        finally:
-            control.close()
-
-    def _fail(self, pulse: Pulse, error: str, exit_code: int) -> None:
-        pulse.beat(Counter(), state="failed", error=error, exit_code=exit_code)
-        self._codes.append(exit_code)
-        self.stop.set()
+        code = guarded(pulse := Pulse(node.row.name, node.stream, control), lambda: self._loop(node, pulse))
+        control.close()
+        self._codes.append(code)
+        if code:
+            self.stop.set()
 
     def _loop(self, node: Node, pulse: Pulse) -> None:
         with contextlib.ExitStack() as stack:
@@ -168,11 +130,30 @@ class Worker:
             stack.callback(socket.close)
             from pipeline.stages.publish import Publish
 
-            return PublicOutlet(Publish(node.streams), socket)
+            return PublicOutlet(Publish(node.streams), socket, self._to_edges(stack))
         address = endpoint(self._run_dir, reader.name)
         outbox = Outbox(self._context, address, queue=self._queue(node), blocking=not live)
         stack.callback(outbox.close)
-        return outbox
+        return WithFrames(outbox, self._frames_to_edges(stack)) if node.row.reads is None else outbox
+
+    def _to_edges(self, stack: contextlib.ExitStack) -> dict[str, EdgeOutbox]:
+        """Where each edge gets what is published."""
+        outboxes = {}
+        for row in self._order.edges:
+            address = edge_endpoint(self._run_dir, row.name)
+            outboxes[row.name] = EdgeOutbox(self._context, address, row.name, queue=row.queue, linger=True)
+            stack.callback(outboxes[row.name].close)
+        return outboxes
+
+    def _frames_to_edges(self, stack: contextlib.ExitStack) -> list[EdgeOutbox]:
+        """Where each edge that reads the ring hears of pictures."""
+        outboxes = []
+        for row in self._order.edges:
+            if row.ring:
+                address = frames_endpoint(self._run_dir, row.name)
+                outboxes.append(EdgeOutbox(self._context, address, row.name, queue=FRAME_QUEUE, linger=False))
+                stack.callback(outboxes[-1].close)
+        return outboxes
 
     def _queue(self, node: Node) -> int:
         """Messages that may wait on the way from or to a node: as few as for one stream, or all would be late."""
@@ -195,7 +176,8 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # read when a stage loads it
     sys.setswitchinterval(_SWITCH_S)
-    worker = Worker(run_dir, order, process)
+    edge = next((row for row in order.edges if row.name == process), None)
+    worker = Worker(run_dir, order, process) if edge is None else EdgeWorker(run_dir, order, edge)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
     _die_with(order.supervisor_pid)
     code = worker.run()

@@ -23,7 +23,7 @@ from pipeline.calibrate.watching import Moment, Span, Watch, watch
 from pipeline.config import Config
 from pipeline.edges.output import make_folder
 from pipeline.sources import Source
-from pipeline.sources.source import masked
+from pipeline.streams import masked
 
 _REDRAWN_S: Final = 1.0
 _MANY: Final = 3 * MAX_VIEWS

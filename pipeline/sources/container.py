@@ -12,7 +12,8 @@ from pipeline.config import Source as Settings
 from pipeline.errors import SourceError
 from pipeline.picture import Picture, from_av, rotation_of
 from pipeline.sources.opened import Opened
-from pipeline.sources.source import MediaClock, SourceInfo, Stop, masked, never, wait
+from pipeline.sources.source import MediaClock, SourceInfo, Stop, never, wait
+from pipeline.streams import masked
 
 _BACKOFF_S: Final = (0.5, 1.0, 2.0, 4.0)
 _BACKOFF_MAX_S: Final = 5.0

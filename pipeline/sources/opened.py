@@ -10,7 +10,7 @@ import av.error
 
 from pipeline.config import Source as Settings
 from pipeline.errors import SourceError
-from pipeline.sources.source import masked
+from pipeline.streams import masked
 
 _DEVICE: Final = "/dev/video"
 _LIVE_SCHEMES: Final = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp"})

@@ -1,6 +1,5 @@
 """What every source of pictures offers, and what they share: names without credentials, pacing, media time."""
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,9 +9,6 @@ from pipeline.picture import Picture, Rotation
 
 Stop = Callable[[], bool]
 
-# Up to the last @: a password may hold / and @ although it should not, and must not be shown either way.
-_CREDENTIALS: Final = re.compile(r"(?<=://).*@")
-_SECRET_IN_QUERY: Final = re.compile(r"(?i)([?&;][^=&;\s]*(?:pass|pwd|token|key|secret|auth|sig)[^=&;\s]*=)[^&;#\s]+")
 _TURN_S: Final = 0.05
 _JUMP_BACK_NS: Final = 500_000_000
 _TICK_NS: Final = 1_000
@@ -21,11 +17,6 @@ _TICK_NS: Final = 1_000
 def never() -> bool:
     """A `stop` that never says so."""
     return False
-
-
-def masked(uri: str) -> str:
-    """The address with user, password and secrets in its query replaced by ***: the only form ever shown."""
-    return _SECRET_IN_QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", uri))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from pipeline.sources import open_source
 from pipeline.sources.container import ContainerSource
 from pipeline.sources.opened import Opened, device_of, scheme_of
 from pipeline.sources.paced import Paced
-from pipeline.sources.source import MediaClock, Source, masked, wait
+from pipeline.sources.source import MediaClock, Source, wait
+from pipeline.streams import masked
 from tests.media import HEIGHT, WIDTH, film, number_of, numbered, scene
 
 B_FRAMES = {"bf": "3", "g": "12"}

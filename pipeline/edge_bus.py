@@ -1,0 +1,145 @@
+"""ZeroMQ to the edges: they never make a sender wait, and what they lose is counted on both sides.
+
+The edge binds and the sender connects, so messages wait for an edge that is started again, up to its queue. Each has
+its sender and its number there in front, so that the edge knows what it did not get.
+"""
+
+import os
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import zmq
+
+from pipeline.bus import Outbox, endpoint
+from pipeline.messages import Flowing, Frame, Public, decode_public, encode
+from pipeline.topology import Edge
+
+FRAME_QUEUE: Final = 4
+"""Pictures are soon overwritten in the ring: those that waited longer could not be read any more."""
+_LINGER_MS: Final = 2_000
+_AT_ONCE: Final = 64
+_HEAD: Final = struct.Struct("<QQ")
+_frames: Final = msgspec.msgpack.Decoder(Frame)
+
+
+def edge_endpoint(run_dir: Path, edge: str) -> str:
+    """Where an edge gets the public messages."""
+    return endpoint(run_dir, edge)
+
+
+def frames_endpoint(run_dir: Path, edge: str) -> str:
+    """Where an edge that reads the ring is told of pictures."""
+    return endpoint(run_dir, f"{edge}.frames")
+
+
+class EdgeOutbox:
+    """The way to one edge. A full queue drops the message."""
+
+    def __init__(
+        self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, edge: str, *, queue: int, linger: bool
+    ) -> None:
+        """`linger`: at the end what was sent is still delivered, for two seconds."""
+        self._socket = context.socket(zmq.PUSH)
+        self._socket.set_hwm(queue)
+        self._socket.linger = _LINGER_MS if linger else 0
+        self._socket.reconnect_ivl = 20
+        self._socket.connect(address)
+        self._cause = f"edge_{edge}"
+        self._number = 0
+        self.dropped: Counter[str] = Counter()
+
+    def send(self, payload: bytes) -> None:
+        """Hand on an encoded message, or drop it and count it."""
+        head = _HEAD.pack(os.getpid(), self._number)
+        self._number += 1
+        try:
+            self._socket.send(head + payload, zmq.NOBLOCK)
+        except zmq.Again:
+            self.dropped[self._cause] += 1
+
+    def close(self, *, discard: bool = False) -> None:
+        """Close the socket; what was sent is still delivered unless `discard`."""
+        self._socket.close(linger=0 if discard else None)
+
+
+class WithFrames:
+    """An outlet of capture that tells the edges, too, which pictures lie in the ring."""
+
+    def __init__(self, outlet: Outbox, edges: Iterable[EdgeOutbox]) -> None:
+        self._outlet = outlet
+        self._edges = tuple(edges)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """By cause; that of an edge has its name."""
+        return sum((edge.dropped for edge in self._edges), self._outlet.dropped.copy())
+
+    def send(self, message: Flowing | Public, alive: Callable[[], bool]) -> bool:
+        """Hand on one message to the reader, and a frame to the edges; False if the reader's was dropped."""
+        sent = self._outlet.send(message, alive)
+        if isinstance(message, Frame) and self._edges:
+            payload = encode(message)
+            for edge in self._edges:
+                edge.send(payload)
+        return sent
+
+
+class EdgeInbox:
+    """What an edge reads: public messages, and frames if it reads the ring."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", run_dir: Path, row: Edge) -> None:
+        self._messages = _bound(context, edge_endpoint(run_dir, row.name), row.queue)
+        self._poller = zmq.Poller()
+        self._poller.register(self._messages, zmq.POLLIN)
+        self._frames: zmq.Socket[bytes] | None = None
+        if row.ring:
+            self._frames = _bound(context, frames_endpoint(run_dir, row.name), FRAME_QUEUE)
+            self._poller.register(self._frames, zmq.POLLIN)
+        self._next: dict[int, int] = {}
+        self.lost = 0
+        """Public messages that were dropped before they came here."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is something to be taken."""
+        self._poller.poll(round(timeout_s * 1000))
+
+    def frames(self) -> list[Frame]:
+        """Pictures that came since, oldest first."""
+        return [] if self._frames is None else [_frames.decode(data[_HEAD.size :]) for data in _waiting(self._frames)]
+
+    def messages(self) -> list[tuple[int, Public]]:
+        """Some of the public messages that wait, oldest first, with their numbers."""
+        return [self._numbered(data) for data in _waiting(self._messages)]
+
+    def _numbered(self, data: bytes) -> tuple[int, Public]:
+        sender, number = _HEAD.unpack_from(data)
+        # What came before the first of a sender went to the process that this one replaces.
+        self.lost += number - self._next.get(sender, number)
+        self._next[sender] = number + 1
+        return number, decode_public(data[_HEAD.size :])
+
+    def close(self) -> None:
+        """Close the sockets; what was not read is lost."""
+        self._messages.close()
+        if self._frames is not None:
+            self._frames.close()
+
+
+def _bound(context: "zmq.Context[zmq.Socket[bytes]]", address: str, queue: int) -> "zmq.Socket[bytes]":
+    socket = context.socket(zmq.PULL)
+    socket.set_hwm(queue)
+    socket.linger = 0
+    socket.bind(address)
+    return socket
+
+
+def _waiting(socket: "zmq.Socket[bytes]") -> Iterable[bytes]:
+    for _ in range(_AT_ONCE):
+        try:
+            yield socket.recv(zmq.NOBLOCK)
+        except zmq.Again:
+            return
