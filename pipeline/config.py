@@ -91,6 +91,21 @@ class Publish(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     subscriber_queue: Count = 500
 
 
+class Record(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the edge `record` writes."""
+
+    folder: str = ""
+    """Folder of the recordings, relative to where posecast is started; empty: nothing is recorded."""
+    file_minutes: Positive = 15.0
+    file_mb: Positive = 2000.0
+    """A new file is begun when one is so long or so large."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is recorded."""
+        return bool(self.folder)
+
+
 class Batch(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a stage that serves several streams takes at once, where its network gains from it."""
 
@@ -141,6 +156,7 @@ class Config(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     decode: Decode = Decode()
     smooth: Smooth = Smooth()
     publish: Publish = Publish()
+    record: Record = Record()
     batch: Batch = Batch()
     camera: Camera = Camera()
     engines: Engines = Engines()
@@ -246,7 +262,9 @@ def with_cameras(config: Config, typed: Sequence[str]) -> Config:
     return msgspec.structs.replace(config, camera=msgspec.structs.replace(config.camera, file=file, files=files))
 
 
-def changed(config: Config, *, endpoint: str, insecure: bool, paced: bool) -> Config:
+def changed(
+    config: Config, *, endpoint: str = "", insecure: bool = False, paced: bool = False, record: str = ""
+) -> Config:
     """The settings with what was typed on the command line."""
     publish = msgspec.structs.replace(
         config.publish,
@@ -254,7 +272,8 @@ def changed(config: Config, *, endpoint: str, insecure: bool, paced: bool) -> Co
         insecure=insecure or config.publish.insecure,
     )
     source = msgspec.structs.replace(config.source, paced=paced or config.source.paced)
-    return msgspec.structs.replace(config, publish=publish, source=source)
+    recorded = msgspec.structs.replace(config.record, folder=record or config.record.folder)
+    return msgspec.structs.replace(config, publish=publish, source=source, record=recorded)
 
 
 def engine_settings(config: Config, threads: int, calls: int = 1) -> EngineSettings:

@@ -9,6 +9,7 @@ from rich.live import Live
 
 from pipeline.config import Config, camera_of, edges_of
 from pipeline.messages import Health
+from pipeline.recordings.folder import checked
 from pipeline.report import health_table, starting_note
 from pipeline.sources import open_source
 from pipeline.stages.publish import check_endpoint
@@ -21,6 +22,8 @@ def run_live(config: Config, sources: Sequence[str], seconds: float, console: Co
     """Run until the sources end, a signal comes, or `seconds` have passed (0: no limit); the exit code."""
     streams = named(sources, config.stream)
     check_endpoint(config.publish.endpoint, config.publish.insecure)
+    if config.record.wanted:
+        checked(Path(config.record.folder))
     for stream in streams:
         camera_of(config, stream.name)  # a camera file that is none is told before anything is started
         if Path(stream.uri).suffix and "://" not in stream.uri:  # a file: say what is wrong before anything is started

@@ -244,6 +244,12 @@ def decode_health(data: bytes) -> Health:
     return _health.decode(data)
 
 
+def topic_of(message: Public) -> str:
+    """The topic under which a message is published."""
+    kind = str(type(message).__struct_config__.tag)
+    return f"{kind}/{message.stage if isinstance(message, Health) else message.stream}"
+
+
 def moment_of(message: Message) -> dict[str, Any]:
     """Stream, number, times and stamps of a message, for one that follows from it."""
     return {field: getattr(message, field) for field in _MOMENT}

@@ -12,18 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from calibration.errors import CalibrationError
-from flight.analysis import Told
-from flight.standpoint import standpoint
-from pipeline.config import Config, camera_of, views_of
-from pipeline.edges.dives import dives_of, write_dives
+from pipeline.config import Config, views_of
+from pipeline.edges.dives import told_again, write_dives
 from pipeline.edges.overlay import write_overlay
 from pipeline.edges.plot import write_plot
 from pipeline.edges.poses import Poses
 from pipeline.edges.record import Recorder
 from pipeline.edges.truth import Truth, truth_beside
+from pipeline.edges.versions import made_with
 from pipeline.errors import OutputError, PosecastError, SourceError
 from pipeline.live import finished
 from pipeline.messages import Event, Health, Hello, PoseFrame, Revision
+from pipeline.recordings.reader import SUFFIX
+from pipeline.recordings.replay import replay_recording
 from pipeline.report import demo_table, dive_lines, next_command, starting_note, written_files
 from pipeline.run_dir import new_run_dir
 from pipeline.sources import open_source
@@ -42,7 +43,10 @@ def replay_all(
     worst = 0
     for file, folder in _folders(files, out).items():
         try:
-            worst = max(worst, replay(config, file, folder, overlay, plot, console, errors))
+            if Path(file).suffix == SUFFIX:
+                worst = max(worst, replay_recording(Path(file), folder, plot, console))
+            else:
+                worst = max(worst, replay(config, file, folder, overlay, plot, console, errors))
         except (PosecastError, CalibrationError) as error:
             errors.print(f"posecast: {error}", style="red", soft_wrap=True, markup=False)
             worst = max(worst, getattr(error, "exit_code", 2))
@@ -93,10 +97,12 @@ def replay(
             health=outcome.health,
             truth=truth,
             wall_s=recording.wall_s,
-            weights=config.engines.weights,
+            made_with=made_with(config.engines.weights),
         )
         poses = Poses.read(folder / "poses.npz")
-        dives = write_dives(_dives(poses, recording, config), folder, Path(file).name)
+        dives = write_dives(
+            told_again(poses, recording.recorder.reports, config, config.stream), folder, Path(file).name
+        )
         if overlay:
             drawing = progress.add_task(f"overlay  {Path(file).name}", total=recording.frames_in)
             write_overlay(file, poses, folder / "overlay.mp4", lambda done: progress.update(drawing, completed=done))
@@ -107,15 +113,6 @@ def replay(
         console.print(line)
     console.print(written_files(folder))
     return finished(outcome, errors)
-
-
-def _dives(poses: Poses, recording: "Recording", config: Config) -> list[Told]:
-    """The dives of the recording with their curves."""
-    if not len(poses):
-        return []
-    camera = views_of(config, config.stream).camera(*(int(side) for side in poses.size_px[-1]))
-    where = standpoint(camera, camera_of(config, config.stream))
-    return dives_of(poses, recording.recorder.reports, where)
 
 
 def _examined(file: str, config: Config) -> int | None:

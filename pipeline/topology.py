@@ -57,7 +57,10 @@ class Edge:
     silence_s: float
 
 
-EDGES: Final[tuple[Edge, ...]] = ()
+EDGES: Final = (
+    # name, module, ring, queue, s
+    Edge("record", "pipeline.recordings.edge", False, 20_000, 10),
+)
 
 START_GRACE_S: Final = 60.0
 """A stage may be this long in state `starting` (engines compile) before it counts as silent."""

@@ -9,7 +9,7 @@ import msgspec
 from engines.skeleton import JOINT_NAMES, MIRROR_PAIRS, PARENTS
 from pipeline.edges.versions import posecast_version
 from pipeline.errors import EndpointError
-from pipeline.messages import End, Event, Health, Hello, PoseFrame, encode, moment_of
+from pipeline.messages import End, Event, Health, Hello, PoseFrame, encode, moment_of, topic_of
 
 UNITS: Final = {
     "_ns": "nanoseconds",
@@ -70,11 +70,11 @@ class Publish:
         """
         match message:
             case PoseFrame():
-                return [(f"pose/{message.stream}", encode(message))]
+                return [(topic_of(message), encode(message))]
             case Event():
                 if message.kind == "stream_ended":
                     self._close(message.stream)
-                return [(f"event/{message.stream}", encode(message))]
+                return [(topic_of(message), encode(message))]
             case End():
                 return self.step(_ended(message)) if message.stream in self._hello.streams else []
 
@@ -93,7 +93,7 @@ class Publish:
 
     def health(self, health: Health) -> tuple[str, bytes]:
         """Topic and payload of a stage's heartbeat."""
-        return f"health/{health.stage}", encode(health)
+        return topic_of(health), encode(health)
 
 
 def _ended(end: End) -> Event:
