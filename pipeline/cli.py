@@ -60,6 +60,9 @@ def run(
     paced: Annotated[bool, typer.Option("--paced", help="Play a file at its own speed, as a camera would.")] = False,
     seconds: Annotated[float, typer.Option(help="Stop after so many seconds; 0: at the end of the source.")] = 0.0,
     record: Annotated[str, typer.Option(help="Folder to record into everything that is published; empty: none.")] = "",
+    record_video: Annotated[
+        bool, typer.Option("--record-video", help="Record the cameras' video, too, as it comes (needs --record).")
+    ] = False,
 ) -> None:
     """Watch one or several cameras and publish poses until they end or Ctrl-C.
 
@@ -68,7 +71,9 @@ def run(
     from pipeline.live import run_live
 
     loaded = settings.with_cameras(settings.load(settings.shipped(config)), camera or [])
-    chosen = settings.changed(loaded, endpoint=endpoint, insecure=insecure, paced=paced, record=record)
+    chosen = settings.changed(
+        loaded, endpoint=endpoint, insecure=insecure, paced=paced, record=record, video=record_video
+    )
     raise typer.Exit(run_live(chosen, sources, seconds, console, errors))
 
 
@@ -169,6 +174,18 @@ def recording_info(
     from pipeline.recordings.verbs import info
 
     info(files, json, console)
+
+
+@recording.command("video")
+def recording_video(
+    file: Annotated[Path, typer.Argument(help="A recording with video (posecast run --record-video).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the video goes: .mkv or .mp4.")],
+    stream: Annotated[str, typer.Option(help="Of several cameras, which.")] = "",
+) -> None:
+    """Take the video out of a recording, as the camera sent it; nothing is encoded again."""
+    from pipeline.recordings.verbs import extract
+
+    extract(file, out, stream, console)
 
 
 @engines.command("list")

@@ -1,5 +1,6 @@
 """Settings: typed, with defaults, read from TOML; what is unknown is refused with the nearest valid name."""
 
+import dataclasses
 import difflib
 import tomllib
 from collections.abc import Sequence
@@ -96,6 +97,8 @@ class Record(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     folder: str = ""
     """Folder of the recordings, relative to where posecast is started; empty: nothing is recorded."""
+    video: bool = False
+    """Record the sources' compressed pictures, too, as they come."""
     file_minutes: Positive = 15.0
     file_mb: Positive = 2000.0
     """A new file is begun when one is so long or so large."""
@@ -177,8 +180,10 @@ def views_of(config: Config, stream: str) -> Views:
 
 
 def edges_of(config: Config) -> tuple[Edge, ...]:
-    """The edges that the settings ask for: each has a section of its name that says whether it is wanted."""
-    return tuple(row for row in EDGES if getattr(config, row.name).wanted)
+    """The edges that the settings ask for: each has a section of its name that says whether it is wanted, and, if it
+    can take the sources' packets, whether their `video` is."""
+    wanted = ((row, section) for row in EDGES if (section := getattr(config, row.name)).wanted)
+    return tuple(dataclasses.replace(row, packets=row.packets and section.video) for row, section in wanted)
 
 
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
@@ -263,7 +268,13 @@ def with_cameras(config: Config, typed: Sequence[str]) -> Config:
 
 
 def changed(
-    config: Config, *, endpoint: str = "", insecure: bool = False, paced: bool = False, record: str = ""
+    config: Config,
+    *,
+    endpoint: str = "",
+    insecure: bool = False,
+    paced: bool = False,
+    record: str = "",
+    video: bool = False,
 ) -> Config:
     """The settings with what was typed on the command line."""
     publish = msgspec.structs.replace(
@@ -272,7 +283,9 @@ def changed(
         insecure=insecure or config.publish.insecure,
     )
     source = msgspec.structs.replace(config.source, paced=paced or config.source.paced)
-    recorded = msgspec.structs.replace(config.record, folder=record or config.record.folder)
+    recorded = msgspec.structs.replace(
+        config.record, folder=record or config.record.folder, video=video or config.record.video
+    )
     return msgspec.structs.replace(config, publish=publish, source=source, record=recorded)
 
 

@@ -10,8 +10,9 @@ How to write one:
 1. A module `pipeline/edges/NAME.py` with `build(host: EdgeHost) -> Consumer`. Like a stage it has no loop, no ZeroMQ
    and no signals: `pipeline.edge_runner` does that. Unlike a stage it may have files, windows and servers of its own.
 2. A section of the settings called NAME in `pipeline.config.Config`, with a property `wanted`: whether the edge runs.
-3. A row in `pipeline.topology.EDGES`: name, module, whether it reads the ring, how many messages may wait for it, and
-   after how many seconds without a heartbeat it counts as hung. `take`, `frame` and `idle` must return well before.
+3. A row in `pipeline.topology.EDGES`: name, module, whether it reads the ring (`Watcher`) or may take the sources'
+   packets (`Taper`), how many messages may wait for it, and after how many seconds without a heartbeat it counts as
+   hung. `take`, `frame`, `tape` and `idle` must return well before.
 
 A PosecastError that it raises is its last word: it is given up with that line. Any other exception is a crash: it is
 started again, as often as a stage.
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pipeline.config import Config
 from pipeline.messages import Frame, Public
+from pipeline.packets import Taped
 from pipeline.streams import Stream
 
 if TYPE_CHECKING:
@@ -52,6 +54,14 @@ class Consumer(Protocol):
 
     def close(self) -> None:
         """The run is over and everything was taken: finish, within two seconds."""
+        ...
+
+
+class Taper(Consumer, Protocol):
+    """An edge that takes the sources' packets."""
+
+    def tape(self, taped: Taped, number: int) -> None:
+        """The next packet of a source, or the frame that became of earlier ones; `number` as in `take`."""
         ...
 
 

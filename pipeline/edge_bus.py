@@ -6,6 +6,7 @@ its sender and its number there in front, so that the edge knows what it did not
 
 import os
 import struct
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,10 +17,13 @@ import zmq
 
 from pipeline.bus import Outbox, endpoint
 from pipeline.messages import Flowing, Frame, Public, decode_public, encode
+from pipeline.packets import Taped, decode_taped
 from pipeline.topology import Edge
 
 FRAME_QUEUE: Final = 4
 """Pictures are soon overwritten in the ring: those that waited longer could not be read any more."""
+PACKET_QUEUE: Final = 2_000
+"""Packets and frames; of a camera with 8 Mbit/s about half a minute and 30 MB."""
 _LINGER_MS: Final = 2_000
 _AT_ONCE: Final = 64
 _HEAD: Final = struct.Struct("<QQ")
@@ -36,8 +40,13 @@ def frames_endpoint(run_dir: Path, edge: str) -> str:
     return endpoint(run_dir, f"{edge}.frames")
 
 
+def packets_endpoint(run_dir: Path, edge: str) -> str:
+    """Where an edge that records video gets it."""
+    return endpoint(run_dir, f"{edge}.packets")
+
+
 class EdgeOutbox:
-    """The way to one edge. A full queue drops the message."""
+    """The way to one edge, for any thread. A full queue drops the message."""
 
     def __init__(
         self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, edge: str, *, queue: int, linger: bool
@@ -50,24 +59,29 @@ class EdgeOutbox:
         self._socket.connect(address)
         self._cause = f"edge_{edge}"
         self._number = 0
+        self._lock = threading.Lock()
         self.dropped: Counter[str] = Counter()
 
     def send(self, payload: bytes) -> None:
-        """Hand on an encoded message, or drop it and count it."""
-        head = _HEAD.pack(os.getpid(), self._number)
-        self._number += 1
-        try:
-            self._socket.send(head + payload, zmq.NOBLOCK)
-        except zmq.Again:
-            self.dropped[self._cause] += 1
+        """Hand on an encoded message, or drop it and count it; after `close` nothing happens."""
+        with self._lock:
+            if self._socket.closed:
+                return
+            head = _HEAD.pack(os.getpid(), self._number)
+            self._number += 1
+            try:
+                self._socket.send(head + payload, zmq.NOBLOCK)
+            except zmq.Again:
+                self.dropped[self._cause] += 1
 
     def close(self, *, discard: bool = False) -> None:
         """Close the socket; what was sent is still delivered unless `discard`."""
-        self._socket.close(linger=0 if discard else None)
+        with self._lock:
+            self._socket.close(linger=0 if discard else None)
 
 
 class WithFrames:
-    """An outlet of capture that tells the edges, too, which pictures lie in the ring."""
+    """An outlet of capture that tells the edges, too, which frames there are."""
 
     def __init__(self, outlet: Outbox, edges: Iterable[EdgeOutbox]) -> None:
         self._outlet = outlet
@@ -99,9 +113,13 @@ class EdgeInbox:
         if row.ring:
             self._frames = _bound(context, frames_endpoint(run_dir, row.name), FRAME_QUEUE)
             self._poller.register(self._frames, zmq.POLLIN)
-        self._next: dict[int, int] = {}
-        self.lost = 0
-        """Public messages that were dropped before they came here."""
+        self._packets: zmq.Socket[bytes] | None = None
+        if row.packets:
+            self._packets = _bound(context, packets_endpoint(run_dir, row.name), PACKET_QUEUE)
+            self._poller.register(self._packets, zmq.POLLIN)
+        self._next: dict[tuple[str, int], int] = {}
+        self.lost: Counter[str] = Counter()
+        """What was dropped before it came here: `lost` public messages, `lost_packets`."""
 
     def wait(self, timeout_s: float) -> None:
         """Wait until there is something to be taken."""
@@ -113,20 +131,27 @@ class EdgeInbox:
 
     def messages(self) -> list[tuple[int, Public]]:
         """Some of the public messages that wait, oldest first, with their numbers."""
-        return [self._numbered(data) for data in _waiting(self._messages)]
+        return [(self._number("lost", data), decode_public(data[_HEAD.size :])) for data in _waiting(self._messages)]
 
-    def _numbered(self, data: bytes) -> tuple[int, Public]:
+    def packets(self) -> list[tuple[int, Taped]]:
+        """Some of the packets and frames that wait, oldest first, with their numbers."""
+        if self._packets is None:
+            return []
+        taped = _waiting(self._packets)
+        return [(self._number("lost_packets", data), decode_taped(data[_HEAD.size :])) for data in taped]
+
+    def _number(self, kind: str, data: bytes) -> int:
         sender, number = _HEAD.unpack_from(data)
         # What came before the first of a sender went to the process that this one replaces.
-        self.lost += number - self._next.get(sender, number)
-        self._next[sender] = number + 1
-        return number, decode_public(data[_HEAD.size :])
+        self.lost[kind] += number - self._next.get((kind, sender), number)
+        self._next[kind, sender] = number + 1
+        return int(number)
 
     def close(self) -> None:
         """Close the sockets; what was not read is lost."""
-        self._messages.close()
-        if self._frames is not None:
-            self._frames.close()
+        for socket in (self._messages, self._frames, self._packets):
+            if socket is not None:
+                socket.close()
 
 
 def _bound(context: "zmq.Context[zmq.Socket[bytes]]", address: str, queue: int) -> "zmq.Socket[bytes]":

@@ -12,10 +12,11 @@ import msgspec
 import zmq
 
 from pipeline.bus import Outbox, endpoint
-from pipeline.edge import Consumer, EdgeHost, Watcher
+from pipeline.edge import Consumer, EdgeHost, Taper, Watcher
 from pipeline.edge_bus import EdgeInbox
 from pipeline.messages import Frame
 from pipeline.order import SUPERVISOR, Order
+from pipeline.packets import Taped
 from pipeline.runner import Pulse, guarded
 from pipeline.stage import ring_path
 from pipeline.stopping import Stop
@@ -59,6 +60,9 @@ class EdgeRunner:
         frames = self._inbox.frames()
         for frame in frames:
             self._look(frame)
+        packets = self._inbox.packets()
+        for number, taped in packets:
+            self._tape(taped, number)
         messages = self._inbox.messages()
         for number, message in messages:
             before = time.perf_counter()
@@ -68,7 +72,12 @@ class EdgeRunner:
         self._pulse.received += len(messages)
         self._consumer.idle()
         self._beat()
-        return bool(frames or messages)
+        return bool(frames or messages or packets)
+
+    def _tape(self, taped: Taped, number: int) -> None:
+        taper: Taper = self._consumer  # type: ignore[assignment]  # its row says that it takes packets
+        taper.tape(taped, number)
+        self._beat()
 
     def _look(self, frame: Frame) -> None:
         from pipeline.ring import Overrun  # loads OpenCV, which edges without pictures do without
@@ -82,7 +91,7 @@ class EdgeRunner:
     def _beat(self, **changes: object) -> None:
         if changes or self._pulse.due:
             own: Counter[str] = getattr(self._consumer, "dropped", None) or Counter()
-            lost = Counter(lost=self._inbox.lost, overrun=self._overrun)
+            lost = self._inbox.lost + Counter(overrun=self._overrun)
             self._pulse.beat(lost + own, self._consumer.note, **changes)
 
 

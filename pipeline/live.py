@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.live import Live
 
 from pipeline.config import Config, camera_of, edges_of
+from pipeline.errors import ConfigError
 from pipeline.messages import Health
 from pipeline.recordings.folder import checked
 from pipeline.report import health_table, starting_note
@@ -24,6 +25,7 @@ def run_live(config: Config, sources: Sequence[str], seconds: float, console: Co
     check_endpoint(config.publish.endpoint, config.publish.insecure)
     if config.record.wanted:
         checked(Path(config.record.folder))
+    _examine_video(config, streams)
     for stream in streams:
         camera_of(config, stream.name)  # a camera file that is none is told before anything is started
         if Path(stream.uri).suffix and "://" not in stream.uri:  # a file: say what is wrong before anything is started
@@ -44,6 +46,17 @@ def run_live(config: Config, sources: Sequence[str], seconds: float, console: Co
             live.update(health_table(rows, known))
 
         return _watched(config, streams, seconds, show, errors)
+
+
+def _examine_video(config: Config, streams: Sequence[Stream]) -> None:
+    """Refuse to record video where there will be none."""
+    if not config.record.video:
+        return
+    if not config.record.wanted:
+        raise ConfigError("--record-video: into which folder? say --record DIR, too")
+    for stream in streams:
+        if Path(stream.uri).is_dir():
+            raise ConfigError(f"--record-video: {stream.uri} is a folder of images, which are no video; leave it out")
 
 
 def _watched(

@@ -57,7 +57,7 @@ class Plane(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Frame(Message, frozen=True, kw_only=True, tag="frame"):
-    """A decoded picture. Its planes lie in the ring."""
+    """A decoded picture. Its planes lie in the ring. `presentation_ns` is its time by the source's clock, as sent."""
 
     width: int
     height: int
@@ -69,6 +69,7 @@ class Frame(Message, frozen=True, kw_only=True, tag="frame"):
     slot: int
     generation: int
     rate_hz: float
+    presentation_ns: int | None = None
 
 
 class OfSubject(Message, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ def replay_all(
     for file, folder in _folders(files, out).items():
         try:
             if Path(file).suffix == SUFFIX:
-                worst = max(worst, replay_recording(Path(file), folder, plot, console))
+                worst = max(worst, replay_recording(Path(file), folder, overlay, plot, console))
             else:
                 worst = max(worst, replay(config, file, folder, overlay, plot, console, errors))
         except (PosecastError, CalibrationError) as error:

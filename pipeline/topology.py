@@ -48,18 +48,23 @@ STAGES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One row: who takes what is published. `ring`: it reads pictures, too; `queue`: messages that may wait for it."""
+    """One row: who takes what is published.
+
+    `ring`: it reads pictures, too; `packets`: and what the source sends, where its settings ask for `video`; `queue`:
+    messages that may wait for it.
+    """
 
     name: str
     module: str
     ring: bool
+    packets: bool
     queue: int
     silence_s: float
 
 
 EDGES: Final = (
-    # name, module, ring, queue, s
-    Edge("record", "pipeline.recordings.edge", False, 20_000, 10),
+    # name, module, ring, packets, queue, s
+    Edge("record", "pipeline.recordings.edge", False, True, 20_000, 10),
 )
 
 START_GRACE_S: Final = 60.0

@@ -24,9 +24,18 @@ import zmq
 
 from pipeline.bus import LIVE_QUEUE, REPLAY_QUEUE, Inbox, Outbox, PublicSocket, endpoint
 from pipeline.config import Config
-from pipeline.edge_bus import FRAME_QUEUE, EdgeOutbox, WithFrames, edge_endpoint, frames_endpoint
+from pipeline.edge_bus import (
+    FRAME_QUEUE,
+    PACKET_QUEUE,
+    EdgeOutbox,
+    WithFrames,
+    edge_endpoint,
+    frames_endpoint,
+    packets_endpoint,
+)
 from pipeline.edge_runner import EdgeWorker
 from pipeline.order import SUPERVISOR, Order
+from pipeline.packets import Tap
 from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner, guarded
 from pipeline.stage import Computation, Host, ring_path
 from pipeline.stopping import Stop
@@ -50,6 +59,7 @@ class Worker:
         self._codes: list[int] = []
         self._ended = False
         self._building = threading.Lock()
+        self._tapes: dict[str, list[EdgeOutbox]] = {}
         self._unbuilt = {node.name for node in self._nodes if node.row.reads is not None}
         self.stop = Stop()
 
@@ -97,7 +107,9 @@ class Worker:
             from pipeline.feed import SourceInlet
 
             uri = next(stream.uri for stream in self._order.streams if stream.name == node.stream)
-            feed = SourceInlet(config, uri, ring_path(self._run_dir, node.stream), self.stop)
+            self._tapes[node.name] = self._to_tapes(stack)
+            tap = Tap(node.stream, self._tapes[node.name]) if self._tapes[node.name] else None
+            feed = SourceInlet(config, uri, ring_path(self._run_dir, node.stream), self.stop, tap)
             stack.callback(feed.close)
             return feed, feed.computation
         newest = config.policy == "live" and node.row.queue == "newest"
@@ -134,7 +146,9 @@ class Worker:
         address = endpoint(self._run_dir, reader.name)
         outbox = Outbox(self._context, address, queue=self._queue(node), blocking=not live)
         stack.callback(outbox.close)
-        return WithFrames(outbox, self._frames_to_edges(stack)) if node.row.reads is None else outbox
+        if node.row.reads is not None:
+            return outbox
+        return WithFrames(outbox, [*self._frames_to_edges(stack), *self._tapes[node.name]])
 
     def _to_edges(self, stack: contextlib.ExitStack) -> dict[str, EdgeOutbox]:
         """Where each edge gets what is published."""
@@ -143,6 +157,16 @@ class Worker:
             address = edge_endpoint(self._run_dir, row.name)
             outboxes[row.name] = EdgeOutbox(self._context, address, row.name, queue=row.queue, linger=True)
             stack.callback(outboxes[row.name].close)
+        return outboxes
+
+    def _to_tapes(self, stack: contextlib.ExitStack) -> list[EdgeOutbox]:
+        """Where each edge that records video gets packets and frames."""
+        outboxes = []
+        for row in self._order.edges:
+            if row.packets:
+                address = packets_endpoint(self._run_dir, row.name)
+                outboxes.append(EdgeOutbox(self._context, address, row.name, queue=PACKET_QUEUE, linger=True))
+                stack.callback(outboxes[-1].close)
         return outboxes
 
     def _frames_to_edges(self, stack: contextlib.ExitStack) -> list[EdgeOutbox]:

@@ -7,11 +7,11 @@ from pipeline.messages import Frame, Public, encode
 from pipeline.ring import Ring
 from pipeline.topology import Edge
 
-NOTES = Edge("notes", "tests.edges", False, 20_000, 8)
+NOTES = Edge("notes", "tests.edges", False, False, 20_000, 8)
 """Writes what it takes to the file named in `NOTES_FILE`."""
-PICTURES = Edge("pictures", "tests.edges", True, 100, 8)
+PICTURES = Edge("pictures", "tests.edges", True, False, 100, 8)
 """Like it, and says in its note how many pictures it has seen and how bright the last was."""
-BROKEN = Edge("broken", "tests.edges_broken", False, 100, 8)
+BROKEN = Edge("broken", "tests.edges_broken", False, False, 100, 8)
 FILE = "NOTES_FILE"
 
 

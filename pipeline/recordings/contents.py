@@ -1,12 +1,12 @@
 """What a recording holds, counted: `posecast recording info`."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.messages import Event, Health, PoseFrame
-from pipeline.recordings.reader import Recorded, Recording
+from pipeline.messages import Event, Health, PoseFrame, Public
+from pipeline.recordings.reader import Recording
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Contents:
     messages: int = 0
     first_unix_ns: int = 0
     last_unix_ns: int = 0
-    streams: dict[str, StreamContents] = field(default_factory=dict)
+    streams: defaultdict[str, StreamContents] = field(default_factory=lambda: defaultdict(StreamContents))
     health: dict[str, Health] = field(default_factory=dict)
     """The last heartbeat of each stage and edge, by name and stream."""
 
@@ -87,22 +87,29 @@ def contents_of(path: Path) -> Contents:
     """Read a file to its end. Raises SourceError."""
     recording = Recording(path)
     contents = Contents(recording, path.stat().st_size)
-    contents.streams = {name: StreamContents() for name in recording.about.sources}
-    for recorded, message in recording.public():
-        _count(contents, recorded)
-        match message:
-            case PoseFrame():
-                of = contents.streams.setdefault(message.stream, StreamContents())
-                of.frames.add(message.seq)
-                of.revisions[message.revision] += 1
-            case Event():
-                contents.streams.setdefault(message.stream, StreamContents()).events[message.kind] += 1
-            case Health():
-                contents.health[f"{message.stage} {message.stream}".strip()] = message
+    for name in recording.about.sources:
+        contents.streams[name] = StreamContents()
+    for recorded in recording.messages():
+        contents.first_unix_ns = contents.first_unix_ns or recorded.t_unix_ns
+        contents.last_unix_ns = recorded.t_unix_ns
+        message = recording.decoded(recorded)
+        if message is not None:
+            contents.messages += 1
+            _count(contents, message)
+        elif recorded.topic.startswith("video/"):
+            of = contents.streams[recorded.topic.partition("/")[2]]
+            of.packets += 1
+            of.packet_bytes += len(recorded.data)
     return contents
 
 
-def _count(contents: Contents, recorded: Recorded) -> None:
-    contents.messages += 1
-    contents.first_unix_ns = contents.first_unix_ns or recorded.t_unix_ns
-    contents.last_unix_ns = recorded.t_unix_ns
+def _count(contents: Contents, message: Public) -> None:
+    match message:
+        case PoseFrame():
+            of = contents.streams[message.stream]
+            of.frames.add(message.seq)
+            of.revisions[message.revision] += 1
+        case Event():
+            contents.streams[message.stream].events[message.kind] += 1
+        case Health():
+            contents.health[f"{message.stage} {message.stream}".strip()] = message

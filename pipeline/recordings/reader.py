@@ -76,8 +76,14 @@ class Recording:
     def public(self) -> Iterator[tuple[Recorded, Public]]:
         """The public messages among them, decoded. Raises SourceError and SchemaError."""
         for recorded in self.messages():
-            if recorded.topic.partition("/")[0] in ("pose", "event", "health", "hello"):
-                yield recorded, decode_checked(recorded.data, str(self.path))
+            message = self.decoded(recorded)
+            if message is not None:
+                yield recorded, message
+
+    def decoded(self, recorded: Recorded) -> Public | None:
+        """A public message; None for what is none. Raises SchemaError."""
+        is_public = recorded.topic.partition("/")[0] in ("pose", "event", "health", "hello")
+        return decode_checked(recorded.data, str(self.path)) if is_public else None
 
     def _attached(self, attachment: Attachment) -> None:
         try:
@@ -91,7 +97,7 @@ class Recording:
     def _told(self, metadata: Metadata) -> None:
         self.about.told(metadata.name, metadata.metadata)
         if metadata.name == "lost":
-            self.lost += int(metadata.metadata["messages"])
+            self.lost += sum(int(count) for what, count in metadata.metadata.items() if what in ("messages", "packets"))
         elif metadata.name == "end":
             self.end = metadata.metadata
         elif metadata.name == "file":

@@ -10,12 +10,14 @@ from rich.console import Console
 
 from pipeline.config import Config
 from pipeline.edges.dives import told_again, write_dives
+from pipeline.edges.overlay import draw_overlay
 from pipeline.edges.plot import write_plot
 from pipeline.edges.poses import Poses
 from pipeline.edges.record import Recorder
 from pipeline.errors import SourceError
 from pipeline.messages import Event, Health, PoseFrame, Revision
 from pipeline.recordings.reader import Recording
+from pipeline.recordings.video import pictures_of
 from pipeline.report import demo_table, dive_lines, written_files
 from pipeline.topology import STAGES
 
@@ -32,6 +34,11 @@ class Results:
         self._recording = recording
         self._seqs: set[int] = set()
         self._health: dict[str, Health] = {}
+        self._video = False
+
+    def saw(self, topic: str) -> None:
+        """Learn from its topic what else there is."""
+        self._video = self._video or topic == f"video/{self.stream}"
 
     def add(self, message: object) -> None:
         """Take a message of the recording; those of other streams are none of its business."""
@@ -43,7 +50,7 @@ class Results:
             case Health() if message.stream in ("", self.stream) and message.stage in {row.name for row in STAGES}:
                 self._health[message.stage] = message
 
-    def write(self, config: Config, seconds: float, plot: bool, console: Console) -> None:
+    def write(self, config: Config, seconds: float, overlay: bool, plot: bool, console: Console) -> None:
         """Finish the files and say what is in them. Raises OutputError."""
         about = self._recording.about
         summary = self.recorder.close(
@@ -55,6 +62,8 @@ class Results:
         poses = Poses.read(self.folder / "poses.npz")
         told = told_again(poses, self.recorder.reports, config, self.stream)
         dives = write_dives(told, self.folder, self._recording.path.name)
+        if overlay and self._video:
+            draw_overlay(pictures_of(self._recording, self.stream), poses, self.folder / "overlay.mp4")
         if plot:
             write_plot(poses, self.folder / "plot.png")
         console.print(demo_table(summary))
@@ -63,21 +72,22 @@ class Results:
         console.print(written_files(self.folder))
 
 
-def replay_recording(path: Path, folder: Path, plot: bool, console: Console) -> int:
+def replay_recording(path: Path, folder: Path, overlay: bool, plot: bool, console: Console) -> int:
     """Write the results of a recording into `folder`, of several streams into a folder each; the exit code.
 
-    Raises SourceError and OutputError.
+    An overlay needs the video to have been recorded. Raises SourceError and OutputError.
     """
     recording = Recording(path)
     streams = list(recording.about.sources)
     results = [Results(recording, stream, folder / stream if len(streams) > 1 else folder) for stream in streams]
     first = last = None
     poses = 0
-    for recorded, message in recording.public():
+    for recorded in recording.messages():
         first, last = first or recorded.t_unix_ns, recorded.t_unix_ns
+        message = recording.decoded(recorded)
         poses += isinstance(message, PoseFrame)
         for result in results:
-            result.add(message)
+            result.saw(recorded.topic) if message is None else result.add(message)
     if not poses:
         for result in results:
             result.recorder.abort()
@@ -86,7 +96,7 @@ def replay_recording(path: Path, folder: Path, plot: bool, console: Console) -> 
         console.print(f"{path.name}: cut off; what was recorded before is shown", style="yellow", soft_wrap=True)
     with _with_cameras(recording) as config:
         for result in results:
-            result.write(config, ((last or 0) - (first or 0)) * 1e-9, plot, console)
+            result.write(config, ((last or 0) - (first or 0)) * 1e-9, overlay, plot, console)
     return 0
 
 

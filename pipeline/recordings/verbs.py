@@ -8,7 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.errors import SourceError
 from pipeline.recordings.contents import Contents, contents_of
+from pipeline.recordings.reader import Recording
 
 
 def info(files: list[Path], json: bool, console: Console) -> None:
@@ -20,6 +22,18 @@ def info(files: list[Path], json: bool, console: Console) -> None:
     for contents in found:
         console.print(Text(str(contents.recording.path), style="bold"))
         console.print(_table(contents))
+
+
+def extract(file: Path, out: Path, stream: str, console: Console) -> None:
+    """Write the video of a recording into a container. Raises SourceError, OutputError."""
+    from pipeline.recordings.video import write_video  # FFmpeg, which listing does without
+
+    recording = Recording(file)
+    streams = list(recording.about.sources)
+    if not stream and len(streams) > 1:
+        raise SourceError(f"{file}: of which camera? say --stream {', '.join(streams)}")
+    count = write_video(recording, stream or streams[0], out)
+    console.print(f"{out}: {count} packets as they came", soft_wrap=True)
 
 
 def _table(contents: Contents) -> Table:
@@ -39,6 +53,8 @@ def _table(contents: Contents) -> Table:
         poses = ", ".join(f"{count} {revision}" for revision, count in of.revisions.items()) or "no poses"
         table.add_row(name, about.sources.get(name, ""))
         table.add_row("", f"{len(of.frames)} frames, {of.missing} missing between them; {poses}")
+        if of.packets:
+            table.add_row("", f"video: {of.packets} packets, {of.packet_bytes / 1e6:.1f} MB")
         if of.events:
             table.add_row("", ", ".join(f"{count} {kind}" for kind, count in of.events.items()))
     for name, beat in contents.health.items():

@@ -16,13 +16,16 @@ from mcap.writer import CompressionType, Writer
 
 from pipeline.errors import OutputError
 from pipeline.messages import MESSAGES, Public, encode, topic_of
+from pipeline.packets import Packet, Taped
 from pipeline.recordings.about import About
 
 FLUSH_S: Final = 0.5
 _CHUNK_BYTES: Final = 4_000_000
 _SEQUENCES: Final = 2**32
-SCHEMAS: Final = {name: MESSAGES[name] for name in ("PoseFrame", "Event", "Health", "Hello")}
-"""Types that are published; their names are those of the schemas in the file."""
+SCHEMAS: Final = {name: MESSAGES[name] for name in ("PoseFrame", "Event", "Health", "Hello", "Frame")} | {
+    "Packet": Packet
+}
+"""Types that are recorded; their names are those of the schemas in the file."""
 
 
 class RecordingFile:
@@ -49,23 +52,29 @@ class RecordingFile:
             for name, values in about.metadata().items():
                 self._writer.add_metadata(name, values)
             self._writer.add_metadata("file", {"number": str(number), "t_unix_ns": str(now)})
-        self._whole = self.bytes
+        self._whole = self.size
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
         """Its size, less what still gathers."""
         return self._file.tell()
 
     def add(self, message: Public, number: int) -> None:
         """Record a message as it was published; `number` becomes its sequence."""
-        topic = topic_of(message)
+        self._add(topic_of(message), type(message).__name__, encode(message), number)
+        self.messages += 1
+
+    def tape(self, taped: Taped, number: int) -> None:
+        """Record a packet of a source as it came, or which frame became of earlier ones."""
+        kind = "video" if isinstance(taped, Packet) else "frame"
+        self._add(f"{kind}/{taped.stream}", type(taped).__name__, msgspec.msgpack.encode(taped), number)
+
+    def _add(self, topic: str, schema: str, data: bytes, number: int) -> None:
         now = time.time_ns()
         with self._writing():
             if topic not in self._channels:
-                schema = self._schema(type(message).__name__)
-                self._channels[topic] = self._writer.register_channel(topic, "msgpack", schema)
-            self._writer.add_message(self._channels[topic], now, encode(message), now, number % _SEQUENCES)
-        self.messages += 1
+                self._channels[topic] = self._writer.register_channel(topic, "msgpack", self._schema(schema))
+            self._writer.add_message(self._channels[topic], now, data, now, number % _SEQUENCES)
 
     def _schema(self, name: str) -> int:
         if name not in self._schemas:
@@ -73,11 +82,11 @@ class RecordingFile:
             self._schemas[name] = self._writer.register_schema(f"posecast.{name}", "jsonschema", schema)
         return self._schemas[name]
 
-    def lose(self, count: int) -> None:
-        """Write down that so many messages never came."""
+    def lose(self, count: int, what: str = "messages") -> None:
+        """Write down that so many messages, or packets, never came."""
         self.lost += count
         with self._writing():
-            self._writer.add_metadata("lost", {"messages": str(count), "t_unix_ns": str(time.time_ns())})
+            self._writer.add_metadata("lost", {what: str(count), "t_unix_ns": str(time.time_ns())})
 
     def flush(self) -> None:
         """Hand what has gathered to the system, if it is time."""
@@ -89,7 +98,7 @@ class RecordingFile:
 
     def _write_chunk(self) -> None:
         self._writer.flush()  # type: ignore[no-untyped-call]
-        self._whole = self.bytes
+        self._whole = self.size
 
     def close(self, reason: str) -> None:
         """Finish the file: `reason` is why."""

@@ -10,6 +10,7 @@ import av
 
 from pipeline.config import Source as Settings
 from pipeline.errors import SourceError
+from pipeline.packets import OnPacket
 from pipeline.picture import Picture, from_av, rotation_of
 from pipeline.sources.opened import Opened
 from pipeline.sources.source import MediaClock, SourceInfo, Stop, never, wait
@@ -24,8 +25,11 @@ _CLOSE_S: Final = 0.1
 class ContainerSource:
     """A `Source` that FFmpeg can open. The first picture is decoded on construction. Raises SourceError."""
 
-    def __init__(self, uri: str, settings: Settings, decoder_threads: int = 1) -> None:
+    def __init__(
+        self, uri: str, settings: Settings, decoder_threads: int = 1, on_packet: OnPacket | None = None
+    ) -> None:
         self._uri, self._settings, self._threads = uri, settings, decoder_threads
+        self._on_packet = on_packet
         self.notes: list[str] = []
         self.reconnects = 0
         self._closed = False
@@ -125,7 +129,7 @@ class ContainerSource:
         return False
 
     def _open(self) -> Opened:
-        return Opened(self._uri, self._settings, self._threads, self._note)
+        return Opened(self._uri, self._settings, self._threads, self._note, self._on_packet)
 
     def _note(self, line: str) -> None:
         self.notes.append(line)

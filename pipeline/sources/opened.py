@@ -10,6 +10,7 @@ import av.error
 
 from pipeline.config import Source as Settings
 from pipeline.errors import SourceError
+from pipeline.packets import OnPacket
 from pipeline.streams import masked
 
 _DEVICE: Final = "/dev/video"
@@ -36,9 +37,17 @@ def scheme_of(uri: str) -> str:
 class Opened:
     """A container with its best video stream. Raises SourceError if there is none or nothing of it decodes."""
 
-    def __init__(self, uri: str, settings: Settings, decoder_threads: int, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        uri: str,
+        settings: Settings,
+        decoder_threads: int,
+        note: Callable[[str], None],
+        on_packet: OnPacket | None = None,
+    ) -> None:
         self.name = masked(uri)
         self._note = note
+        self._on_packet = on_packet
         self._damaged = self._discarded = self._decoded = 0
         self._container = _open(uri, settings)
         try:
@@ -112,6 +121,8 @@ class Opened:
                 yield from self._decoded_of(None)
                 break
             self._discarded += bool(packet.is_discard)
+            if self._on_packet is not None:
+                self._on_packet(packet)
             yield from self._decoded_of(packet)
         self._sum_up()
 

@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import av
 import pytest
 
 from pipeline.messages import Health, PoseFrame
+from pipeline.recordings.contents import contents_of
 from pipeline.recordings.reader import Recording
+from pipeline.recordings.video import pictures_of, write_video
 from pipeline.subscribe import Subscription
 from pipeline.topology import STAGES
 from tests import rtsp
@@ -125,6 +128,40 @@ def test_a_full_disk_stops_the_recording_and_the_poses_go_on(tmp_path, endpoint)
     (path,) = folder.iterdir()
     assert path.stat().st_size <= full
     assert len(frames_in([path])) > RATE_HZ / 2
+
+
+def test_video_of_a_camera_is_recorded_as_it_comes(tmp_path, endpoint) -> None:
+    """Over RTSP, with a capture and a recorder that are killed: each file gives its frames and its video."""
+    rtsp.require_gstreamer()
+    packets, port, folder = rtsp.packets_of(SAMPLE, tmp_path / "packets"), rtsp.free_port(), tmp_path / "recorded"
+    address = f"rtsp://user:secret@127.0.0.1:{port}/live"
+    recorded = ("--record", folder, "--record-video")
+    with rtsp.serving(packets, port), running("run", address, "--endpoint", endpoint, *recorded) as run:
+        heard = Heard(endpoint)
+        heard.more(40)
+        for victim in ("capture", "record"):
+            pid = wait_for_stages(run, processes=PROCESSES)[victim]
+            os.kill(pid, signal.SIGKILL)
+            heard.until(lambda pid=pid, name=victim: stage_pids(run).get(name, pid) != pid)
+            heard.more(60)
+        run.send_signal(signal.SIGINT)
+        assert run.wait(10) == 0
+        heard.subscription.close()
+    files = sorted(folder.iterdir())
+    assert len(files) == 2
+    for path in files:
+        data = path.read_bytes()
+        assert b"secret" not in data
+        contents = contents_of(path)
+        assert contents.streams["main"].packets > 60
+        recording = Recording(path)
+        shown = [seq for seq, _ in pictures_of(recording, "main")]
+        assert len(shown) > 40
+        assert shown == sorted(set(shown))
+        count = write_video(recording, "main", path.with_suffix(".mkv"))
+        with av.open(str(path.with_suffix(".mkv"))) as container:
+            assert len(list(container.decode(video=0))) == count
+    assert contents_of(files[1]).recording.whole
 
 
 def test_a_run_is_recorded_and_replayed(tmp_path, endpoint) -> None:

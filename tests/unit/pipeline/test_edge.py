@@ -27,8 +27,8 @@ from pipeline.stopping import Stop
 from pipeline.streams import Stream
 from pipeline.topology import Edge
 
-EDGE = Edge("notes", "tests.edges", False, 50, 8)
-WATCHER = Edge("notes", "tests.edges", True, 50, 8)
+EDGE = Edge("notes", "tests.edges", False, False, 50, 8)
+WATCHER = Edge("notes", "tests.edges", True, False, 50, 8)
 
 
 def event(seq: int, kind: str = "stream_started") -> Event:
@@ -102,7 +102,7 @@ def test_messages_wait_for_an_edge_that_is_not_there_yet(context, tmp_path) -> N
         box.send(encode(event(seq)))
     inbox = EdgeInbox(context, tmp_path, EDGE)
     assert [(number, message.seq) for number, message in taken(inbox, 20)] == [(seq, seq) for seq in range(20)]
-    assert (box.dropped, inbox.lost) == (Counter(), 0)
+    assert (box.dropped, inbox.lost["lost"]) == (Counter(), 0)
 
 
 def test_a_full_queue_drops_and_both_sides_know(context, tmp_path) -> None:
@@ -118,7 +118,7 @@ def test_a_full_queue_drops_and_both_sides_know(context, tmp_path) -> None:
         number += 1
         inbox.wait(0.1)
         assert number < 100
-    assert inbox.lost == box.dropped["edge_notes"]
+    assert inbox.lost["lost"] == box.dropped["edge_notes"]
 
 
 def test_an_edge_started_again_counts_from_where_it_starts(context, tmp_path) -> None:
@@ -132,7 +132,7 @@ def test_an_edge_started_again_counts_from_where_it_starts(context, tmp_path) ->
     box.send(encode(event(2)))
     second = EdgeInbox(context, tmp_path, EDGE)
     assert [number for number, _ in taken(second, 2)] == [1, 2]
-    assert second.lost == 0
+    assert second.lost["lost"] == 0
 
 
 def run(notes: Notes, inbox: EdgeInbox, folder, context) -> tuple[threading.Thread, Stop]:
@@ -257,7 +257,9 @@ def test_the_order_brings_edges_to_their_processes(tmp_path) -> None:
 
 
 def test_settings_say_which_edges_run(monkeypatch) -> None:
-    monkeypatch.setattr(config, "EDGES", (Edge("wanting", "x", False, 1, 1), Edge("idle", "x", False, 1, 1)))
+    monkeypatch.setattr(
+        config, "EDGES", (Edge("wanting", "x", False, False, 1, 1), Edge("idle", "x", False, False, 1, 1))
+    )
 
     class Section:
         def __init__(self, wanted: bool) -> None:

@@ -267,7 +267,7 @@ def quiet() -> Console:
 def test_a_recording_gives_the_results_of_a_replay(tmp_path) -> None:
     messages = run_of(30)
     (path,) = recorded(tmp_path / "recorded", messages)
-    assert replay_recording(path, tmp_path / "out", True, quiet()) == 0
+    assert replay_recording(path, tmp_path / "out", True, True, quiet()) == 0
     names = {file.name for file in (tmp_path / "out").iterdir()}
     assert names == {"poses.msgpack", "poses.npz", "summary.json", "plot.png"}
     poses = Poses.read(tmp_path / "out" / "poses.npz")
@@ -287,7 +287,7 @@ def test_a_recording_of_several_streams_gives_a_folder_each(tmp_path) -> None:
         edge.take(msgspec.structs.replace(pose(number // 2), stream="ab"[number % 2]), number)
     edge.close()
     (path,) = (tmp_path / "r").iterdir()
-    replay_recording(path, tmp_path / "out", False, quiet())
+    replay_recording(path, tmp_path / "out", True, False, quiet())
     for stream in "ab":
         assert len(Poses.read(tmp_path / "out" / stream / "poses.npz")) == 10
 
@@ -295,7 +295,7 @@ def test_a_recording_of_several_streams_gives_a_folder_each(tmp_path) -> None:
 def test_a_recording_without_a_pose_is_refused_and_leaves_nothing_half(tmp_path) -> None:
     (path,) = recorded(tmp_path / "recorded", [HELLO])
     with pytest.raises(SourceError, match="not one pose"):
-        replay_recording(path, tmp_path / "out", True, quiet())
+        replay_recording(path, tmp_path / "out", True, True, quiet())
 
 
 @pytest.mark.parametrize("speed", [float("inf"), 50.0])
