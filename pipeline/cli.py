@@ -16,6 +16,7 @@ from engines.errors import EngineError
 from pipeline import config as settings
 from pipeline.calibrate.cli import calibrate
 from pipeline.errors import PosecastError
+from pipeline.recordings.cli import recording
 
 app: Final = typer.Typer(
     help="Live 3D skeletons of athletes from one camera, diving first.",
@@ -29,7 +30,6 @@ errors: Final = Console(stderr=True, highlight=False)
 
 engines: Final = typer.Typer(help="Build, check, list and remove the engines of this machine.", no_args_is_help=True)
 app.add_typer(engines, name="engines")
-recording: Final = typer.Typer(help="Look at recordings of runs.", no_args_is_help=True)
 app.add_typer(recording, name="recording")
 app.add_typer(calibrate, name="calibrate")
 
@@ -163,29 +163,6 @@ def bench(
     from pipeline.bench import measure
 
     raise typer.Exit(measure(settings.load(settings.shipped(config)), source, json, rounds, console))
-
-
-@recording.command("info")
-def recording_info(
-    files: Annotated[list[Path], typer.Argument(help="Recordings (.mcap).")],
-    json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
-) -> None:
-    """Say what recordings hold: how long, what of which stream, what was lost, and whether they ended properly."""
-    from pipeline.recordings.verbs import info
-
-    info(files, json, console)
-
-
-@recording.command("video")
-def recording_video(
-    file: Annotated[Path, typer.Argument(help="A recording with video (posecast run --record-video).")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the video goes: .mkv or .mp4.")],
-    stream: Annotated[str, typer.Option(help="Of several cameras, which.")] = "",
-) -> None:
-    """Take the video out of a recording, as the camera sent it; nothing is encoded again."""
-    from pipeline.recordings.verbs import extract
-
-    extract(file, out, stream, console)
 
 
 @engines.command("list")

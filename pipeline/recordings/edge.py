@@ -1,11 +1,12 @@
 """The edge `record`: every public message of a run into MCAP files, a new one when the last is large or old enough."""
 
 import time
+from collections import deque
 from pathlib import Path
 from typing import Final
 
 from pipeline.edge import EdgeHost
-from pipeline.messages import Hello, Public
+from pipeline.messages import Health, Hello, Public
 from pipeline.packets import Packet, Taped
 from pipeline.recordings.about import About
 from pipeline.recordings.folder import checked, new_path
@@ -15,6 +16,8 @@ _MINUTE_S: Final = 60.0
 _MB: Final = 1_000_000
 _LONGEST_KEPT: Final = 2_000
 """Packets and frames of a stream that are kept in memory since its last key packet."""
+_EARLY: Final = 1_000
+"""Heartbeats that are kept before the first file is begun."""
 
 
 def build(host: EdgeHost) -> "Record":
@@ -23,7 +26,11 @@ def build(host: EdgeHost) -> "Record":
 
 
 class Record:
-    """Writes what is published; each file is complete in itself: about, hello, messages."""
+    """Writes what is published; each file is complete in itself: about, hello, messages.
+
+    The first file is begun when there is something of a camera to be recorded, so that a run that never sees its camera
+    leaves none.
+    """
 
     def __init__(self, host: EdgeHost) -> None:
         settings = host.config.record
@@ -32,66 +39,78 @@ class Record:
         self._largest = settings.file_mb * _MB
         self._about = About.of(host.config, host.streams)
         self._hello: Hello | None = None
-        self._next: int | None = None
-        self._next_taped: int | None = None
+        self._next: dict[str, int] = {}
         self._since_key: dict[str, list[tuple[Taped, int]]] = {}
+        self._early: deque[tuple[Public, int]] = deque(maxlen=_EARLY)
         self._files = 0
         self._lost = 0
-        self._file = self._open()
+        self._file: RecordingFile | None = None
 
     @property
     def note(self) -> str:
         """The file and how much it holds."""
+        if self._file is None:
+            return "nothing to be recorded yet"
         lost = f", {self._lost} messages lost" if self._lost else ""
         return f"{self._file.path.name}, {self._file.size / _MB:.1f} MB{lost}"
 
-    def _open(self) -> RecordingFile:
-        self._files += 1
-        return RecordingFile(new_path(self._folder), self._about, self._files)
-
     def take(self, message: Public, number: int) -> None:
         """Record it; what is missing before it is written down."""
-        lost = number - self._next if self._next is not None else 0
-        if lost > 0:
-            self._lost += lost
-            self._file.lose(lost)
-        self._next = number + 1
         if isinstance(message, Hello):
             self._hello = message
-        self._file.add(message, number)
-        self._rotate_if_due()
+        if self._file is None and isinstance(message, Hello | Health):
+            self._early.append((message, number))
+            return
+        file = self._writable("messages", number)
+        file.add(message, number)
 
     def tape(self, taped: Taped, number: int) -> None:
         """Record a packet or a frame."""
-        lost = number - self._next_taped if self._next_taped is not None else 0
-        if lost > 0:
-            self._lost += lost
-            self._file.lose(lost, "packets")
-        self._next_taped = number + 1
         kept = self._since_key.setdefault(taped.stream, [])
         if (isinstance(taped, Packet) and taped.key) or len(kept) >= _LONGEST_KEPT:
             kept.clear()
+        file = self._writable("packets", number)
+        file.tape(taped, number)
         kept.append((taped, number))
-        self._file.tape(taped, number)
-        self._rotate_if_due()
 
-    def _rotate_if_due(self) -> None:
-        if self._file.size >= self._largest or time.monotonic() - self._file.began >= self._longest_s:
-            self._rotate()
+    def _writable(self, what: str, number: int) -> RecordingFile:
+        """The file for the next of its kind, which has written down what is missing before it."""
+        file = self._file = self._file_now()
+        lost = number - self._next.get(what, number)
+        if lost > 0:
+            self._lost += lost
+            file.lose(lost, what)
+        self._next[what] = number + 1
+        return file
 
-    def _rotate(self) -> None:
-        self._file.close("rotated")
-        self._file = self._open()
-        if self._hello is not None:
-            self._file.add(self._hello, 0)
-        for kept in self._since_key.values():  # from the last key packet on, so that the file can be decoded at once
-            for taped, number in kept:
-                self._file.tape(taped, number)
+    def _file_now(self) -> RecordingFile:
+        """The open file, or the next one if there is none or the last is full."""
+        file = self._file
+        if file is None:
+            file = self._begun()
+            for message, number in self._early:
+                file.add(message, number)
+                self._next["messages"] = number + 1
+        elif file.size >= self._largest or time.monotonic() - file.began >= self._longest_s:
+            file.close("rotated")
+            file = self._begun()
+            if self._hello is not None:
+                file.add(self._hello, 0)
+            for kept in self._since_key.values():  # from the last key packet on: the file can be decoded at once
+                for taped, number in kept:
+                    file.tape(taped, number)
+        return file
+
+    def _begun(self) -> RecordingFile:
+        self._files += 1
+        return RecordingFile(new_path(self._folder), self._about, self._files)
 
     def idle(self) -> None:
         """Twice a second what has come is made safe."""
-        self._file.flush()
+        if self._file is not None:
+            self._file.flush()
 
     def close(self) -> None:
         """The run is over."""
-        self._file.close("end of the run")
+        if self._file is not None:
+            self._file.close("end of the run")

@@ -20,7 +20,7 @@ from tests.posecast import left_behind, require_weights
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 14
+SECONDS = 10
 RATE_HZ = 25
 LONGEST_GAP_S = 1.5
 """Between two poses at 25 frames a second; a stage that was restarted takes longer."""

@@ -3,6 +3,8 @@
 import io
 import json
 import resource
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +33,8 @@ from pipeline.recordings.replay import replay_recording
 from pipeline.stages.publish import Publish
 from pipeline.streams import Stream
 from pipeline.subscribe import Subscription
+from pipeline.topology import EDGES
+from tests.conftest import ROOT
 from tests.unit.pipeline.test_edges_record import pose
 
 STREAMS = (Stream("main", "rtsp://***@192.0.2.1/live"),)
@@ -140,8 +144,8 @@ def test_a_damaged_chunk_ends_what_is_read_without_a_wrong_message(tmp_path, at_
 
 def test_what_has_come_is_safe_within_half_a_second(tmp_path) -> None:
     edge = record.build(host(tmp_path))
-    (path,) = tmp_path.iterdir()
     edge.take(pose(0), 0)
+    (path,) = tmp_path.iterdir()
     deadline = threading.Event()
     for _ in range(8):
         deadline.wait(0.1)
@@ -183,9 +187,10 @@ def test_a_new_file_is_begun_when_one_is_large_and_each_is_complete(tmp_path, at
 
 def test_a_new_file_is_begun_when_one_is_old(tmp_path, monkeypatch) -> None:
     edge = record.build(host(tmp_path, file_minutes=1))
+    edge.take(pose(0), 0)
     now = writer.time.monotonic()
     monkeypatch.setattr(record.time, "monotonic", lambda: now + 61)
-    edge.take(pose(0), 0)
+    edge.take(pose(1), 1)
     edge.close()
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -220,6 +225,27 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path) -> None:
         record.build(host(tmp_path / "file"))
 
 
+def test_a_run_that_never_saw_its_camera_leaves_no_recording(tmp_path) -> None:
+    edge = record.build(host(tmp_path))
+    edge.take(HELLO, 0)
+    edge.take(beat(), 1)
+    edge.idle()
+    edge.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_came_before_the_camera_is_recorded_with_it(tmp_path) -> None:
+    edge = record.build(host(tmp_path))
+    for number, message in enumerate([beat(), HELLO, beat()]):
+        edge.take(message, number)
+    edge.take(pose(0), 5)
+    edge.close()
+    (path,) = tmp_path.iterdir()
+    recording = Recording(path)
+    assert [one.number for one in recording.messages()] == [0, 1, 2, 5]
+    assert recording.lost == 2
+
+
 def test_no_credentials_in_a_recording(tmp_path) -> None:
     (path,) = recorded(tmp_path, run_of(1))
     assert b"rtsp://***@" in path.read_bytes()
@@ -231,6 +257,7 @@ def test_the_camera_file_lies_in_the_recording(tmp_path) -> None:
     file.write_text("version = 1\n")
     settings = config.from_mapping({"record": {"folder": str(tmp_path / "r")}, "camera": {"file": str(file)}}, "test")
     edge = record.build(EdgeHost(settings, STREAMS))
+    edge.take(pose(0), 0)
     edge.close()
     (path,) = (tmp_path / "r").iterdir()
     assert Recording(path).about.cameras == {"main": b"version = 1\n"}
@@ -293,7 +320,7 @@ def test_a_recording_of_several_streams_gives_a_folder_each(tmp_path) -> None:
 
 
 def test_a_recording_without_a_pose_is_refused_and_leaves_nothing_half(tmp_path) -> None:
-    (path,) = recorded(tmp_path / "recorded", [HELLO])
+    (path,) = recorded(tmp_path / "recorded", [HELLO, event("stream_started")])
     with pytest.raises(SourceError, match="not one pose"):
         replay_recording(path, tmp_path / "out", True, True, quiet())
 
@@ -334,3 +361,32 @@ def test_one_that_was_cut_off_is_ended_when_it_is_published_again(tmp_path, at_o
 def test_what_cannot_be_published_again_is_refused(files, speed) -> None:
     with pytest.raises(PosecastError):
         publish_all(files, config.Publish(), speed, quiet())
+
+
+TEXT = (ROOT / "docs" / "recordings.md").read_text(encoding="utf-8")
+
+
+def test_the_documented_reader_reads(tmp_path) -> None:
+    (path,) = recorded(tmp_path, run_of(5))
+    code = TEXT.split("```python\n", 1)[1].split("```", 1)[0]
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[:2] == ["0 provisional True", "0 refined True"]
+    assert len(done.stdout.splitlines()) == 10
+
+
+def test_the_document_names_all_that_is_in_a_file(tmp_path) -> None:
+    edge = record.build(host(tmp_path))
+    for number, message in ((0, pose(0)), (2, pose(2))):
+        edge.take(message, number)
+    edge.close()
+    (path,) = tmp_path.iterdir()
+    with path.open("rb") as file:
+        reader = mcap.reader.make_reader(file)
+        names = {one.name for one in (*reader.iter_attachments(), *reader.iter_metadata())}
+    assert names == {"settings.json", "skeleton.json", "posecast", "sources", "weights_sha256", "file", "lost", "end"}
+    for name in names:
+        assert f"| `{name}` |" in TEXT, name
+    settings = config.Record()
+    assert f"after {settings.file_minutes:.0f} minutes or {settings.file_mb / 1000:.0f} GB" in TEXT
+    (row,) = [row for row in EDGES if row.name == "record"]
+    assert f"Up to {row.queue} messages" in TEXT

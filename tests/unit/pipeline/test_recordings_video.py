@@ -160,7 +160,10 @@ def test_an_overlay_needs_the_video(tmp_path) -> None:
 
 
 def test_without_video_there_is_none_to_take_out(tmp_path) -> None:
-    (path,) = recorded(tmp_path / "r", [])
+    edge = record.build(host(tmp_path / "r"))
+    edge.take(pose(0), 0)
+    edge.close()
+    (path,) = (tmp_path / "r").iterdir()
     with pytest.raises(OutputError, match="no video of main"):
         write_video(Recording(path), "main", tmp_path / "out.mkv")
     assert not list(tmp_path.glob("out*"))
