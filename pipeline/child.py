@@ -136,6 +136,14 @@ class EdgeChild(Child):
     def __init__(self, row: Edge) -> None:
         super().__init__(row.name, (row.name,), row.silence_s)
 
+    def unfinished(self, run_dir: Path, health: Mapping[str, Health]) -> Fault | None:
+        """What kept it from finishing, when it has ended because it was told to."""
+        code = self.process.poll() if self.process is not None else None
+        if not code:
+            return None
+        line = self._reason(run_dir, health, f"ended with {_how(code)}")
+        return Fault(code if code in DELIBERATE else StageError.exit_code, line)
+
 
 def _how(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 import zmq
@@ -30,34 +30,30 @@ _HEAD: Final = struct.Struct("<QQ")
 _frames: Final = msgspec.msgpack.Decoder(Frame)
 
 
-def edge_endpoint(run_dir: Path, edge: str) -> str:
-    """Where an edge gets the public messages."""
-    return endpoint(run_dir, edge)
+Way = Literal["messages", "frames", "packets"]
+"""What an edge gets, each on a socket of its own: what is published, which pictures lie in the ring, what is taped."""
 
 
-def frames_endpoint(run_dir: Path, edge: str) -> str:
-    """Where an edge that reads the ring is told of pictures."""
-    return endpoint(run_dir, f"{edge}.frames")
+def _queue(row: Edge, way: Way) -> int:
+    return {"messages": row.queue, "frames": FRAME_QUEUE, "packets": PACKET_QUEUE}[way]
 
 
-def packets_endpoint(run_dir: Path, edge: str) -> str:
-    """Where an edge that records video gets it."""
-    return endpoint(run_dir, f"{edge}.packets")
+def gone_path(run_dir: Path, edge: str) -> Path:
+    """A file that is there once the edge was given up."""
+    return run_dir / f"{edge}.gone"
 
 
 class EdgeOutbox:
-    """The way to one edge, for any thread. A full queue drops the message."""
+    """A way to one edge, for any thread. A full queue drops the message; nothing is kept for one that was given up."""
 
-    def __init__(
-        self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, edge: str, *, queue: int, linger: bool
-    ) -> None:
-        """`linger`: at the end what was sent is still delivered, for two seconds."""
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", run_dir: Path, row: Edge, way: Way) -> None:
         self._socket = context.socket(zmq.PUSH)
-        self._socket.set_hwm(queue)
-        self._socket.linger = _LINGER_MS if linger else 0
+        self._socket.set_hwm(_queue(row, way))
+        self._socket.linger = 0 if way == "frames" else _LINGER_MS
         self._socket.reconnect_ivl = 20
-        self._socket.connect(address)
-        self._cause = f"edge_{edge}"
+        self._socket.connect(endpoint(run_dir, f"{row.name}.{way}"))
+        self._gone = gone_path(run_dir, row.name)
+        self._cause = f"edge_{row.name}"
         self._number = 0
         self._lock = threading.Lock()
         self.dropped: Counter[str] = Counter()
@@ -73,11 +69,13 @@ class EdgeOutbox:
                 self._socket.send(head + payload, zmq.NOBLOCK)
             except zmq.Again:
                 self.dropped[self._cause] += 1
+                if self._gone.exists():
+                    self._socket.close(linger=0)
 
-    def close(self, *, discard: bool = False) -> None:
-        """Close the socket; what was sent is still delivered unless `discard`."""
+    def close(self) -> None:
+        """Close the socket; what was sent is still delivered, for two seconds."""
         with self._lock:
-            self._socket.close(linger=0 if discard else None)
+            self._socket.close(linger=0 if self._gone.exists() else None)
 
 
 class WithFrames:
@@ -106,17 +104,11 @@ class EdgeInbox:
     """What an edge reads: public messages, and frames if it reads the ring."""
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", run_dir: Path, row: Edge) -> None:
-        self._messages = _bound(context, edge_endpoint(run_dir, row.name), row.queue)
+        ways: dict[Way, bool] = {"messages": True, "frames": row.ring, "packets": row.packets}
+        self._sockets = {way: _bound(context, run_dir, row, way) for way, wanted in ways.items() if wanted}
         self._poller = zmq.Poller()
-        self._poller.register(self._messages, zmq.POLLIN)
-        self._frames: zmq.Socket[bytes] | None = None
-        if row.ring:
-            self._frames = _bound(context, frames_endpoint(run_dir, row.name), FRAME_QUEUE)
-            self._poller.register(self._frames, zmq.POLLIN)
-        self._packets: zmq.Socket[bytes] | None = None
-        if row.packets:
-            self._packets = _bound(context, packets_endpoint(run_dir, row.name), PACKET_QUEUE)
-            self._poller.register(self._packets, zmq.POLLIN)
+        for socket in self._sockets.values():
+            self._poller.register(socket, zmq.POLLIN)
         self._next: dict[tuple[str, int], int] = {}
         self.lost: Counter[str] = Counter()
         """What was dropped before it came here: `lost` public messages, `lost_packets`."""
@@ -127,18 +119,25 @@ class EdgeInbox:
 
     def frames(self) -> list[Frame]:
         """Pictures that came since, oldest first."""
-        return [] if self._frames is None else [_frames.decode(data[_HEAD.size :]) for data in _waiting(self._frames)]
+        return [_frames.decode(data[_HEAD.size :]) for data in self._waiting("frames")]
 
     def messages(self) -> list[tuple[int, Public]]:
         """Some of the public messages that wait, oldest first, with their numbers."""
-        return [(self._number("lost", data), decode_public(data[_HEAD.size :])) for data in _waiting(self._messages)]
+        return [(self._number("lost", data), decode_public(data[_HEAD.size :])) for data in self._waiting("messages")]
 
     def packets(self) -> list[tuple[int, Taped]]:
         """Some of the packets and frames that wait, oldest first, with their numbers."""
-        if self._packets is None:
-            return []
-        taped = _waiting(self._packets)
+        taped = self._waiting("packets")
         return [(self._number("lost_packets", data), decode_taped(data[_HEAD.size :])) for data in taped]
+
+    def _waiting(self, way: Way) -> Iterable[bytes]:
+        if way not in self._sockets:
+            return
+        for _ in range(_AT_ONCE):
+            try:
+                yield self._sockets[way].recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
 
     def _number(self, kind: str, data: bytes) -> int:
         sender, number = _HEAD.unpack_from(data)
@@ -149,22 +148,13 @@ class EdgeInbox:
 
     def close(self) -> None:
         """Close the sockets; what was not read is lost."""
-        for socket in (self._messages, self._frames, self._packets):
-            if socket is not None:
-                socket.close()
+        for socket in self._sockets.values():
+            socket.close()
 
 
-def _bound(context: "zmq.Context[zmq.Socket[bytes]]", address: str, queue: int) -> "zmq.Socket[bytes]":
+def _bound(context: "zmq.Context[zmq.Socket[bytes]]", run_dir: Path, row: Edge, way: Way) -> "zmq.Socket[bytes]":
     socket = context.socket(zmq.PULL)
-    socket.set_hwm(queue)
+    socket.set_hwm(_queue(row, way))
     socket.linger = 0
-    socket.bind(address)
+    socket.bind(endpoint(run_dir, f"{row.name}.{way}"))
     return socket
-
-
-def _waiting(socket: "zmq.Socket[bytes]") -> Iterable[bytes]:
-    for _ in range(_AT_ONCE):
-        try:
-            yield socket.recv(zmq.NOBLOCK)
-        except zmq.Again:
-            return

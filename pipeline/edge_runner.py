@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,6 +31,7 @@ _WAIT_S: Final = 0.05
 _QUIET_S: Final = 0.2
 """When nothing came for so long after the stages have ended, nothing comes any more."""
 _DRAIN_S: Final = 1.5
+_NICE: Final = 5
 
 
 class EdgeRunner:
@@ -121,7 +123,8 @@ class EdgeWorker:
         self.stop = Stop()
 
     def run(self) -> int:
-        """Run to the end; the exit code."""
+        """Run to the end; the exit code. Where the cores do not suffice for all, the poses come first."""
+        os.nice(_NICE)
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         control = Outbox(context, endpoint(self._run_dir, SUPERVISOR), queue=64, blocking=False)
         pulse = Pulse(self._row.name, "", control)

@@ -91,22 +91,17 @@ class PublicOutlet:
         routed = self._publish.step(message) if isinstance(message, PoseFrame | Event | End) else []
         if isinstance(message, Health):
             routed = [self._publish.health(message)]
-            self._heard(message)
+            self._greet_edge(message)
         sent = [self._socket.send(topic, payload, alive) for topic, payload in routed]
         for _, payload in routed:
             for edge in self._edges.values():
                 edge.send(payload)
         return all(sent)
 
-    def _heard(self, health: Health) -> None:
-        """An edge that was started is greeted; for one that was given up nothing is kept any more."""
+    def _greet_edge(self, health: Health) -> None:
+        """Say hello to an edge that was started: its heartbeat comes from another process."""
         edge = self._edges.get(health.stage)
-        if edge is None:
-            return
-        if health.state == "failed" and health.exit_code != CRASHED:
-            edge.close(discard=True)
-            del self._edges[health.stage]
-        elif health.pid != self._pids.get(health.stage):
+        if edge is not None and health.pid and health.pid != self._pids.get(health.stage):
             self._pids[health.stage] = health.pid
             edge.send(self._publish.hello("")[1])
 

@@ -1,7 +1,7 @@
 """Starts the stages in order, hears their hearts, restarts what crashed or fell silent, and leaves nothing behind.
 
 Of several cameras one that cannot go on is given up: what is behind it is told that its stream is over. An edge that
-cannot go on is given up, too; `publish` is told, and the run goes on.
+cannot go on is given up, too, and the run goes on.
 """
 
 import os
@@ -21,6 +21,7 @@ import zmq
 from pipeline.bus import LIVE_QUEUE, Outbox, endpoint
 from pipeline.child import Child, EdgeChild, Fault, StageChild
 from pipeline.config import Config, edges_of
+from pipeline.edge_bus import gone_path
 from pipeline.messages import End, Health, decode_health
 from pipeline.order import SUPERVISOR, Order
 from pipeline.run_dir import new_run_dir
@@ -252,10 +253,11 @@ class Supervisor:
         return True
 
     def _give_up_edge(self, child: Child, fault: Fault) -> bool:
-        """The run goes on; `publish` keeps nothing for the edge any more."""
+        """The run goes on, and tells it; nobody keeps anything for the edge any more."""
         self._outcome.exit_code = max(fault.code, self._outcome.exit_code)
         child.kill()
         child.given_up = True
+        gone_path(self.run_dir, child.name).touch()
         last = Health(
             stream="",
             stage=child.name,
@@ -278,3 +280,14 @@ class Supervisor:
                 child.terminate()
             for child in children:
                 child.kill_after(began + limit_s)
+        for edge in self._edges.values():
+            if edge.exited and not edge.given_up:
+                self._hear_last_words(edge)
+
+    def _hear_last_words(self, edge: EdgeChild) -> None:
+        """An edge that could not finish what it had begun says so, or is said to."""
+        self._listen()
+        fault = edge.unfinished(self.run_dir, self._outcome.health)
+        if fault is not None:
+            self._outcome.exit_code = max(fault.code, self._outcome.exit_code)
+            self._on_loss(f"{edge.name} did not finish: {fault.line}")

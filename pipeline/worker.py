@@ -24,22 +24,14 @@ import zmq
 
 from pipeline.bus import LIVE_QUEUE, REPLAY_QUEUE, Inbox, Outbox, PublicSocket, endpoint
 from pipeline.config import Config
-from pipeline.edge_bus import (
-    FRAME_QUEUE,
-    PACKET_QUEUE,
-    EdgeOutbox,
-    WithFrames,
-    edge_endpoint,
-    frames_endpoint,
-    packets_endpoint,
-)
+from pipeline.edge_bus import EdgeOutbox, Way, WithFrames
 from pipeline.edge_runner import EdgeWorker
 from pipeline.order import SUPERVISOR, Order
 from pipeline.packets import Tap
 from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner, guarded
 from pipeline.stage import Computation, Host, ring_path
 from pipeline.stopping import Stop
-from pipeline.topology import Node
+from pipeline.topology import Edge, Node
 
 _PR_SET_PDEATHSIG: Final = 1
 _TURN_S: Final = 0.02
@@ -107,8 +99,8 @@ class Worker:
             from pipeline.feed import SourceInlet
 
             uri = next(stream.uri for stream in self._order.streams if stream.name == node.stream)
-            self._tapes[node.name] = self._to_tapes(stack)
-            tap = Tap(node.stream, self._tapes[node.name]) if self._tapes[node.name] else None
+            tapes = self._tapes[node.name] = list(self._to_edges(stack, "packets").values())
+            tap = Tap(node.stream, tapes) if tapes else None
             feed = SourceInlet(config, uri, ring_path(self._run_dir, node.stream), self.stop, tap)
             stack.callback(feed.close)
             return feed, feed.computation
@@ -142,41 +134,26 @@ class Worker:
             stack.callback(socket.close)
             from pipeline.stages.publish import Publish
 
-            return PublicOutlet(Publish(node.streams), socket, self._to_edges(stack))
+            return PublicOutlet(Publish(node.streams), socket, self._to_edges(stack, "messages"))
         address = endpoint(self._run_dir, reader.name)
         outbox = Outbox(self._context, address, queue=self._queue(node), blocking=not live)
         stack.callback(outbox.close)
         if node.row.reads is not None:
             return outbox
-        return WithFrames(outbox, [*self._frames_to_edges(stack), *self._tapes[node.name]])
+        frames = self._to_edges(stack, "frames")
+        return WithFrames(outbox, [*frames.values(), *self._tapes[node.name]])
 
-    def _to_edges(self, stack: contextlib.ExitStack) -> dict[str, EdgeOutbox]:
-        """Where each edge gets what is published."""
-        outboxes = {}
-        for row in self._order.edges:
-            address = edge_endpoint(self._run_dir, row.name)
-            outboxes[row.name] = EdgeOutbox(self._context, address, row.name, queue=row.queue, linger=True)
-            stack.callback(outboxes[row.name].close)
-        return outboxes
-
-    def _to_tapes(self, stack: contextlib.ExitStack) -> list[EdgeOutbox]:
-        """Where each edge that records video gets packets and frames."""
-        outboxes = []
-        for row in self._order.edges:
-            if row.packets:
-                address = packets_endpoint(self._run_dir, row.name)
-                outboxes.append(EdgeOutbox(self._context, address, row.name, queue=PACKET_QUEUE, linger=True))
-                stack.callback(outboxes[-1].close)
-        return outboxes
-
-    def _frames_to_edges(self, stack: contextlib.ExitStack) -> list[EdgeOutbox]:
-        """Where each edge that reads the ring hears of pictures."""
-        outboxes = []
-        for row in self._order.edges:
-            if row.ring:
-                address = frames_endpoint(self._run_dir, row.name)
-                outboxes.append(EdgeOutbox(self._context, address, row.name, queue=FRAME_QUEUE, linger=False))
-                stack.callback(outboxes[-1].close)
+    def _to_edges(self, stack: contextlib.ExitStack, way: Way) -> dict[str, EdgeOutbox]:
+        """The ways to the edges that want what goes that way."""
+        wants: Callable[[Edge], bool] = {
+            "messages": lambda row: True,
+            "frames": lambda row: row.ring,
+            "packets": lambda row: row.packets,
+        }[way]
+        rows = filter(wants, self._order.edges)
+        outboxes = {row.name: EdgeOutbox(self._context, self._run_dir, row, way) for row in rows}
+        for outbox in outboxes.values():
+            stack.callback(outbox.close)
         return outboxes
 
     def _queue(self, node: Node) -> int:

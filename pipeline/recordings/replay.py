@@ -48,7 +48,9 @@ class Results:
                 if isinstance(message, PoseFrame):
                     self._seqs.add(message.seq)
             case Health() if message.stream in ("", self.stream) and message.stage in {row.name for row in STAGES}:
-                self._health[message.stage] = message
+                # What an edge missed is missing there, not in the poses.
+                dropped = {cause: n for cause, n in message.dropped.items() if not cause.startswith("edge_")}
+                self._health[message.stage] = msgspec.structs.replace(message, dropped=dropped)
 
     def write(self, config: Config, seconds: float, overlay: bool, plot: bool, console: Console) -> None:
         """Finish the files and say what is in them. Raises OutputError."""

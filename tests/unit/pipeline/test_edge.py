@@ -1,5 +1,6 @@
 """Edges on real sockets: nothing waits for one, what it loses is counted, and at the end it takes what still waits."""
 
+import dataclasses
 import threading
 import time
 from collections import Counter
@@ -11,7 +12,7 @@ import zmq
 
 from pipeline import config, topology
 from pipeline.bus import Outbox, PublicSocket, endpoint
-from pipeline.edge_bus import EdgeInbox, EdgeOutbox, WithFrames, edge_endpoint, frames_endpoint
+from pipeline.edge_bus import EdgeInbox, EdgeOutbox, WithFrames, gone_path
 from pipeline.edge_runner import EdgeRunner, Rings
 from pipeline.errors import CRASHED, ConfigError, OutputError
 from pipeline.messages import End, Event, Frame, Health, Hello, Public, decode, decode_health, encode
@@ -83,7 +84,7 @@ def hearts(context, tmp_path) -> "zmq.Socket[bytes]":
 
 
 def outbox(context, folder, queue: int = 50) -> EdgeOutbox:
-    return EdgeOutbox(context, edge_endpoint(folder, "notes"), "notes", queue=queue, linger=True)
+    return EdgeOutbox(context, folder, dataclasses.replace(EDGE, queue=queue), "messages")
 
 
 def taken(inbox: EdgeInbox, count: int) -> list[tuple[int, Public]]:
@@ -197,7 +198,7 @@ def test_pictures_are_seen_where_they_lie_and_an_overwritten_one_is_counted(cont
     reader = context.socket(zmq.PULL)
     reader.bind(endpoint(tmp_path, "track"))
     to_track = Outbox(context, endpoint(tmp_path, "track"), queue=16, blocking=False)
-    to_edge = EdgeOutbox(context, frames_endpoint(tmp_path, "notes"), "notes", queue=4, linger=False)
+    to_edge = EdgeOutbox(context, tmp_path, WATCHER, "frames")
     outlet = WithFrames(to_track, [to_edge])
     frames = [capture.step(grey(10 * seq, seq), seq, 0) for seq in range(6)]
     for frame in (frames[0], frames[4], frames[5]):
@@ -224,7 +225,7 @@ def health(pid: int, state: str = "running", exit_code: int = 0) -> Health:
     return Health(stream="", stage="notes", pid=pid, t_unix_ns=0, state=state, exit_code=exit_code)
 
 
-def test_publish_greets_an_edge_when_it_starts_and_lets_go_of_one_that_was_given_up(context, tmp_path) -> None:
+def test_publish_greets_an_edge_whenever_it_starts(context, tmp_path) -> None:
     socket = PublicSocket(context, f"ipc://{tmp_path}/public.sock", queue=10, lossless=False)
     box = outbox(context, tmp_path)
     outlet = PublicOutlet(Publish(["main"]), socket, {"notes": box})
@@ -236,10 +237,28 @@ def test_publish_greets_an_edge_when_it_starts_and_lets_go_of_one_that_was_given
     greeted = [at for at, message in enumerate(kinds) if isinstance(message, Hello)]
     assert greeted == [0, 4, 7]
     assert [message.seq for message in kinds if isinstance(message, Event)] == [0, 1]
-    outlet.send(health(9, "failed", 2), lambda: True)
-    outlet.send(event(2), lambda: True)
+
+
+def test_nothing_is_kept_for_an_edge_that_was_given_up(context, tmp_path) -> None:
+    box = outbox(context, tmp_path, queue=10)
+    for seq in range(11):
+        box.send(encode(event(seq)))
+    assert not box._socket.closed, "it may be started again"
+    gone_path(tmp_path, "notes").touch()
+    box.send(encode(event(11)))
     assert box._socket.closed
-    assert outlet.dropped == {}
+    box.send(encode(event(12)))
+    assert box.dropped == {"edge_notes": 2}
+
+
+def test_who_ends_does_not_wait_for_an_edge_that_was_given_up(context, tmp_path) -> None:
+    box = outbox(context, tmp_path)
+    box.send(encode(event(0)))
+    gone_path(tmp_path, "notes").touch()
+    began = time.monotonic()
+    box.close()
+    context.term()
+    assert time.monotonic() - began < 1.0
 
 
 def test_nothing_waits_for_an_edge_that_does_not_read(context, tmp_path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import zmq
 
 from pipeline import config
-from pipeline.edge_bus import EdgeInbox, EdgeOutbox, packets_endpoint
+from pipeline.edge_bus import EdgeInbox, EdgeOutbox
 from pipeline.edges.poses import Poses
 from pipeline.errors import ConfigError, OutputError
 from pipeline.live import run_live
@@ -172,7 +172,7 @@ def test_without_video_there_is_none_to_take_out(tmp_path) -> None:
 def test_packets_reach_the_edge_in_order_from_two_threads(tmp_path) -> None:
     row = Edge("record", "x", False, True, 10, 8)
     context = zmq.Context()
-    box = EdgeOutbox(context, packets_endpoint(tmp_path, "record"), "record", queue=2000, linger=True)
+    box = EdgeOutbox(context, tmp_path, row, "packets")
     inbox = EdgeInbox(context, tmp_path, row)
     messages = taped(film(tmp_path / "a.mp4", 12, options=LIVE), tmp_path)
     for message in messages:
