@@ -4,7 +4,7 @@ The edge binds and the sender connects, so messages wait for an edge that is sta
 its sender and its number there in front, so that the edge knows what it did not get.
 """
 
-import os
+import secrets
 import struct
 import threading
 from collections import Counter
@@ -54,6 +54,7 @@ class EdgeOutbox:
         self._socket.connect(endpoint(run_dir, f"{row.name}.{way}"))
         self._gone = gone_path(run_dir, row.name)
         self._cause = f"edge_{row.name}"
+        self._sender = secrets.randbits(64)
         self._number = 0
         self._lock = threading.Lock()
         self.dropped: Counter[str] = Counter()
@@ -63,7 +64,7 @@ class EdgeOutbox:
         with self._lock:
             if self._socket.closed:
                 return
-            head = _HEAD.pack(os.getpid(), self._number)
+            head = _HEAD.pack(self._sender, self._number)
             self._number += 1
             try:
                 self._socket.send(head + payload, zmq.NOBLOCK)

@@ -61,7 +61,7 @@ class Record:
         if self._file is None and isinstance(message, Hello | Health):
             self._early.append((message, number))
             return
-        file = self._writable("messages", number)
+        file = self._writable("", number)
         file.add(message, number)
 
     def tape(self, taped: Taped, number: int) -> None:
@@ -69,18 +69,18 @@ class Record:
         kept = self._since_key.setdefault(taped.stream, [])
         if (isinstance(taped, Packet) and taped.key) or len(kept) >= _LONGEST_KEPT:
             kept.clear()
-        file = self._writable("packets", number)
+        file = self._writable(taped.stream, number)
         file.tape(taped, number)
         kept.append((taped, number))
 
-    def _writable(self, what: str, number: int) -> RecordingFile:
-        """The file for the next of its kind, which has written down what is missing before it."""
+    def _writable(self, of: str, number: int) -> RecordingFile:
+        """The file for the next message (`of` is empty) or packet of a stream; it knows what is missing before it."""
         file = self._file = self._file_now()
-        lost = number - self._next.get(what, number)
+        lost = number - self._next.get(of, number)
         if lost > 0:
             self._lost += lost
-            file.lose(lost, what)
-        self._next[what] = number + 1
+            file.lose(lost, "packets" if of else "messages")
+        self._next[of] = number + 1
         return file
 
     def _file_now(self) -> RecordingFile:
@@ -90,7 +90,7 @@ class Record:
             file = self._begun()
             for message, number in self._early:
                 file.add(message, number)
-                self._next["messages"] = number + 1
+                self._next[""] = number + 1
         elif file.size >= self._largest or time.monotonic() - file.began >= self._longest_s:
             file.close("rotated")
             file = self._begun()

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import av
+import msgspec
 import numpy as np
 import pytest
 import zmq
 
 from pipeline import config
+from pipeline.edge import EdgeHost
 from pipeline.edge_bus import EdgeInbox, EdgeOutbox
 from pipeline.edges.poses import Poses
 from pipeline.errors import ConfigError, OutputError
@@ -22,6 +24,7 @@ from pipeline.recordings.video import pictures_of, write_video
 from pipeline.ring import Ring, slot_bytes_for
 from pipeline.sources import open_source
 from pipeline.stages.capture import Capture
+from pipeline.streams import Stream
 from pipeline.topology import Edge
 from tests.media import HEIGHT, WIDTH, film, number_of
 from tests.unit.pipeline.test_edges_record import pose
@@ -126,6 +129,22 @@ def test_what_was_lost_costs_pictures_up_to_the_next_key_at_most(tmp_path) -> No
     edge.close()
     (path,) = (tmp_path / "r").iterdir()
     assert numbers(Recording(path)) == {seq: seq for seq in range(10, FRAMES)}
+
+
+def test_each_camera_counts_for_itself(tmp_path) -> None:
+    messages = taped(film(tmp_path / "a.mp4", 12, options=LIVE), tmp_path)
+    settings = config.from_mapping({"record": {"folder": str(tmp_path / "r")}}, "test")
+    edge = record.build(EdgeHost(settings, (Stream("main", "a"), Stream("other", "b"))))
+    for number, message in enumerate(messages):
+        edge.tape(message, number)
+        if number != 7:
+            edge.tape(msgspec.structs.replace(message, stream="other"), number)
+    edge.close()
+    (path,) = (tmp_path / "r").iterdir()
+    contents = contents_of(path)
+    assert contents.recording.lost == 1
+    assert contents.streams["main"].packets == 12
+    assert numbers(contents.recording) == {seq: seq for seq in range(12)}
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
