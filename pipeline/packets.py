@@ -1,8 +1,11 @@
 """Compressed pictures on their way from capture to an edge that records them: as the source sent them."""
 
 import io
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
 
     from pipeline.edge_bus import EdgeOutbox
 
+_KNOWN: Final = 4
+"""Connections of a source that are told apart: the present one, and those whose threads were left behind."""
 OnPacket = Callable[["av.Packet[av.VideoStream]"], None]
 
 
@@ -59,23 +64,19 @@ class Tap:
     def __init__(self, stream: str, edges: "Iterable[EdgeOutbox]") -> None:
         self._stream = stream
         self._edges = tuple(edges)
-        self._opened: object = None
-        self._connection = 0
-        self._parameters = b""
+        self._opened: deque[_Connection] = deque(maxlen=_KNOWN)
+        self._lock = threading.Lock()
 
     def __call__(self, packet: "av.Packet[av.VideoStream]") -> None:
         """Hand it on to the edges."""
         if not packet.size or not self._edges:
             return
-        if packet.stream is not self._opened:
-            self._opened = packet.stream
-            self._connection = time.time_ns()
-            self._parameters = _parameters_of(packet.stream)
+        connection = self._connection_of(packet.stream)
         context, base = packet.stream.codec_context, packet.time_base
         message = Packet(
             stream=self._stream,
             t_unix_ns=time.time_ns(),
-            connection=self._connection,
+            connection=connection.began_unix_ns,
             codec=context.name,
             width=context.width,
             height=context.height,
@@ -85,12 +86,28 @@ class Tap:
             duration=packet.duration or 0,
             time_base=(base.numerator, base.denominator),
             extradata=(context.extradata or b"") if packet.is_keyframe else b"",
-            parameters=self._parameters if packet.is_keyframe else b"",
+            parameters=connection.parameters if packet.is_keyframe else b"",
             data=bytes(packet),
         )
         payload = msgspec.msgpack.encode(message)
         for edge in self._edges:
             edge.send(payload)
+
+    def _connection_of(self, stream: "av.VideoStream") -> "_Connection":
+        """A thread that reads from a connection which was left may still be about when the next is there."""
+        with self._lock:
+            for known in self._opened:
+                if known.stream is stream:
+                    return known
+            self._opened.append(_Connection(stream, time.time_ns(), _parameters_of(stream)))
+            return self._opened[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    stream: object
+    began_unix_ns: int
+    parameters: bytes
 
 
 def _parameters_of(stream: "av.VideoStream") -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.edge import EdgeHost
-from pipeline.messages import Health, Hello, Public
+from pipeline.messages import Hello, PoseFrame, Public
 from pipeline.packets import Packet, Taped
 from pipeline.recordings.about import About
 from pipeline.recordings.folder import checked, new_path
@@ -17,7 +17,7 @@ _MB: Final = 1_000_000
 _LONGEST_KEPT: Final = 2_000
 """Packets and frames of a stream that are kept in memory since its last key packet."""
 _EARLY: Final = 1_000
-"""Heartbeats that are kept before the first file is begun."""
+"""Heartbeats and events that are kept before the first file is begun."""
 
 
 def build(host: EdgeHost) -> "Record":
@@ -28,8 +28,7 @@ def build(host: EdgeHost) -> "Record":
 class Record:
     """Writes what is published; each file is complete in itself: about, hello, messages.
 
-    The first file is begun when there is something of a camera to be recorded, so that a run that never sees its camera
-    leaves none.
+    The first file is begun with the first pose or packet, so that a run that never sees its camera leaves none.
     """
 
     def __init__(self, host: EdgeHost) -> None:
@@ -58,7 +57,7 @@ class Record:
         """Record it; what is missing before it is written down."""
         if isinstance(message, Hello):
             self._hello = message
-        if self._file is None and isinstance(message, Hello | Health):
+        if self._file is None and not isinstance(message, PoseFrame):
             self._early.append((message, number))
             return
         file = self._writable("", number)

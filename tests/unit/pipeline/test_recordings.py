@@ -26,6 +26,7 @@ from pipeline.errors import OutputError, PosecastError, SourceError
 from pipeline.messages import Event, Health, Hello, PoseFrame, Public, encode
 from pipeline.recordings import edge as record
 from pipeline.recordings import writer
+from pipeline.recordings.about import About
 from pipeline.recordings.contents import contents_of
 from pipeline.recordings.publishing import publish_again, publish_all
 from pipeline.recordings.reader import Recording
@@ -229,6 +230,7 @@ def test_a_run_that_never_saw_its_camera_leaves_no_recording(tmp_path) -> None:
     edge = record.build(host(tmp_path))
     edge.take(HELLO, 0)
     edge.take(beat(), 1)
+    edge.take(event("stream_started"), 2)
     edge.idle()
     edge.close()
     assert list(tmp_path.iterdir()) == []
@@ -320,7 +322,10 @@ def test_a_recording_of_several_streams_gives_a_folder_each(tmp_path) -> None:
 
 
 def test_a_recording_without_a_pose_is_refused_and_leaves_nothing_half(tmp_path) -> None:
-    (path,) = recorded(tmp_path / "recorded", [HELLO, event("stream_started")])
+    path = tmp_path / "no-pose.mcap"
+    file = writer.RecordingFile(path, About.of(host(tmp_path).config, STREAMS), 1)
+    file.add(HELLO, 0)
+    file.close("end of the run")
     with pytest.raises(SourceError, match="not one pose"):
         replay_recording(path, tmp_path / "out", True, True, quiet())
 
