@@ -8,6 +8,27 @@ PosecastError (2)
 └── StageError (3)        a stage crashed or fell silent too often
 """
 
+from typing import Literal
+
+Cause = Literal[
+    "refused",
+    "unreachable",
+    "unresolved",
+    "silent",
+    "broken_off",
+    "unauthorized",
+    "not_found",
+    "rejected",
+    "garbage",
+    "no_video",
+    "undecodable",
+    "shape",
+    "unsupported",
+    "missing",
+    "other",
+]
+"""Why there are no pictures, for programs; docs/cameras.md describes each."""
+
 
 class PosecastError(Exception):
     """One line: what, where, what to do."""
@@ -21,6 +42,10 @@ class ConfigError(PosecastError):
 
 class SourceError(PosecastError):
     """A source cannot be opened or holds no picture."""
+
+    def __init__(self, line: str, cause: Cause = "other") -> None:
+        super().__init__(line)
+        self.cause = cause
 
 
 class EndpointError(PosecastError):

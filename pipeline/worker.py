@@ -17,13 +17,14 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import zmq
 
 from calibration.errors import CalibrationError
 from engines.errors import EngineError
+from pipeline.address import veiled
 from pipeline.bus import LIVE_QUEUE, REPLAY_QUEUE, Inbox, Outbox, PublicSocket, endpoint
 from pipeline.config import Config
 from pipeline.errors import PosecastError
@@ -32,6 +33,10 @@ from pipeline.stage import Computation, Host, ring_path
 from pipeline.stopping import Stop
 from pipeline.streams import Stream
 from pipeline.topology import Layout, Node
+
+if TYPE_CHECKING:
+    from pipeline.feed import SourceInlet
+    from pipeline.live_feed import LiveInlet
 
 SUPERVISOR: Final = "supervisor"
 CRASHED: Final = 70
@@ -100,8 +105,9 @@ class Worker:
         except (PosecastError, EngineError, CalibrationError) as error:
             self._fail(pulse, str(error), getattr(error, "exit_code", 2))
         except Exception as error:
-            traceback.print_exc()
-            self._fail(pulse, f"{type(error).__name__}: {error}", CRASHED)
+            uris = [stream.uri for stream in self._order.streams]  # what a library says may hold an address
+            print(veiled(traceback.format_exc(), uris), file=sys.stderr, end="")
+            self._fail(pulse, veiled(f"{type(error).__name__}: {error}", uris), CRASHED)
         finally:
             control.close()
 
@@ -131,11 +137,7 @@ class Worker:
         # What is of one stream alone knows the settings under that stream's name.
         config = msgspec.structs.replace(self._order.config, stream=node.stream or self._order.config.stream)
         if node.row.reads is None:
-            # Here and below: decoder and OpenCV take a fifth of a second to load, and one process needs them.
-            from pipeline.feed import SourceInlet
-
-            uri = next(stream.uri for stream in self._order.streams if stream.name == node.stream)
-            feed = SourceInlet(config, uri, ring_path(self._run_dir, node.stream), self.stop)
+            feed = self._feed(config, node.stream)
             stack.callback(feed.close)
             return feed, feed.computation
         newest = config.policy == "live" and node.row.queue == "newest"
@@ -147,6 +149,18 @@ class Worker:
         computation = build(self._host(node, config, pulse))
         inbox.gather(computation.batch, config.batch.wait_ms * 1e-3)
         return inbox, computation
+
+    def _feed(self, config: Config, stream: str) -> "LiveInlet | SourceInlet":
+        # Here and above: decoder and OpenCV take a fifth of a second to load, and one process needs them.
+        from pipeline.address import never_ends
+        from pipeline.feed import SourceInlet
+        from pipeline.live_feed import LiveInlet
+
+        uri = next(one.uri for one in self._order.streams if one.name == stream)
+        ring = ring_path(self._run_dir, stream)
+        if config.policy == "live" and never_ends(uri, paced=config.source.paced):
+            return LiveInlet(config, uri, ring)
+        return SourceInlet(config, uri, ring, self.stop)
 
     def _host(self, node: Node, config: Config, pulse: Pulse) -> Host:
         return Host.of(
@@ -201,6 +215,11 @@ def main() -> int:
     code = worker.run()
     if os.getppid() != order.supervisor_pid:
         shutil.rmtree(run_dir, ignore_errors=True)
+    if any(thread.daemon for thread in threading.enumerate()):
+        # A reader that hangs in a library must not find the interpreter gone when it comes back.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from pipeline.address import is_live
 from pipeline.config import Config
 from pipeline.sources.container import ContainerSource
 from pipeline.sources.folder import FolderSource
+from pipeline.sources.live import LivePictures
+from pipeline.sources.opened import Opened
 from pipeline.sources.paced import Paced
 from pipeline.sources.source import Source, SourceInfo
 
@@ -27,4 +30,8 @@ def _opened(uri: str, config: Config) -> Source:
     path = Path(uri.removeprefix("file://"))
     if "://" not in uri.removeprefix("file://") and path.is_dir():
         return FolderSource(path, config.source)
-    return ContainerSource(uri.removeprefix("file://"), config.source, config.capture.decoder_threads)
+    if is_live(uri):
+        return LivePictures(uri, config)
+    notes: list[str] = []
+    opened = Opened(uri.removeprefix("file://"), config.source, config.capture.decoder_threads, notes.append)
+    return LivePictures(uri, config, opened) if opened.live else ContainerSource(opened, notes)
