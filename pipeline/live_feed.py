@@ -81,11 +81,9 @@ class LiveInlet:
 
     def __init__(self, config: Config, uri: str, ring_path: Path) -> None:
         self._config = config
-        self._source = LiveSource(uri, config)
+        self._source = LiveSource(uri, config, objection=self._objection)
         self.computation = LiveComputation(config, self._source, ring_path)
-        self._size: tuple[int, int] | None = None
         self._ended = False
-        self._shaped = 0
         self.taken_ns = 0
         self._seq = self.computation.last_seq
         if self._seq >= 0:
@@ -93,8 +91,8 @@ class LiveInlet:
 
     @property
     def dropped(self) -> Counter[str]:
-        """Pictures that nobody took in time, and those of a shape that the camera's file is not of."""
-        return Counter(superseded=self._source.superseded, shape=self._shaped)
+        """Pictures that nobody took in time."""
+        return Counter(superseded=self._source.superseded)
 
     def receive(self, timeout_s: float) -> list[Decoded | SourceChange | End]:
         """What happened since the last call, waiting so long for a picture. Raises SourceError if it cannot go on."""
@@ -104,7 +102,7 @@ class LiveInlet:
         for happened in self._source.poll(timeout_s):
             if isinstance(happened, Change):
                 messages.append(self._told(happened))
-            elif self._fits(happened.picture):
+            else:
                 self._seq += 1
                 self.taken_ns = happened.arrived_ns
                 messages.append(Decoded(happened.picture, self._seq, happened.t_capture_ns, happened.arrived_ns))
@@ -128,16 +126,10 @@ class LiveInlet:
         t_media_ns = max(0, self.computation.last_t_media_ns)
         return {"stream": self._config.stream, "t_media_ns": t_media_ns, "t_capture_ns": time.time_ns()}
 
-    def _fits(self, picture: Picture) -> bool:
-        """Whether the camera's file, if there is one, is of pictures of this shape: metres would be wrong otherwise."""
-        size = (picture.width, picture.height)
-        if size == self._size:
-            return True
+    def _objection(self, width: int, height: int) -> str:
+        """Of a camera that was calibrated: with pictures of another shape metres would be wrong."""
         try:
-            views_of(self._config, self._config.stream).camera(*size)
+            views_of(self._config, self._config.stream).camera(width, height)
         except CameraError as error:
-            self._shaped += 1
-            self._source.refuse("shape", f"{self._source.name}: {error}")
-            return False
-        self._size = size
-        return True
+            return str(error)
+        return ""

@@ -15,12 +15,15 @@ SERVER = Path(__file__).with_name("rtsp_server.py")
 _PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
 
+def has_gstreamer() -> bool:
+    """Whether GStreamer's RTSP server is there."""
+    there = Path(SYSTEM_PYTHON).exists()
+    return there and subprocess.run([SYSTEM_PYTHON, "-c", _PROBE], capture_output=True).returncode == 0
+
+
 def require_gstreamer() -> None:
     """Skip, with the reason, where GStreamer's RTSP server is missing."""
-    if (
-        not Path(SYSTEM_PYTHON).exists()
-        or subprocess.run([SYSTEM_PYTHON, "-c", _PROBE], capture_output=True).returncode
-    ):
+    if not has_gstreamer():
         pytest.skip("needs GStreamer's RTSP server for the system's Python (see .ci/run for the Debian packages)")
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.address import masked
 from pipeline.config import Config
 from pipeline.edges.draw import bone_width, draw_bones, draw_box, plate
 from pipeline.edges.inset import Panel, draw_inset, place
@@ -161,7 +162,7 @@ def write_overlay(
         with whole_file(out_mp4) as part:
             frames = _encode(source, overlay, part, rate_hz, progress)
             if frames == 0:
-                raise OutputError(f"{out_mp4}: the source gave no picture this time; check {video_uri}")
+                raise OutputError(f"{out_mp4}: the source gave no picture this time; check {masked(video_uri)}")
     finally:
         source.close()
     return frames

@@ -6,7 +6,7 @@ from pipeline.address import is_live
 from pipeline.config import Config
 from pipeline.sources.container import ContainerSource
 from pipeline.sources.folder import FolderSource
-from pipeline.sources.live import LivePictures
+from pipeline.sources.live_pictures import LivePictures
 from pipeline.sources.opened import Opened
 from pipeline.sources.paced import Paced
 from pipeline.sources.source import Source, SourceInfo

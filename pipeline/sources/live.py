@@ -5,7 +5,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -19,7 +19,7 @@ from pipeline.sources.hardware import accelerator
 from pipeline.sources.opened import Opened, silence_s
 from pipeline.sources.reader import Connected, Over, Reader, Shown
 from pipeline.sources.refusal import reach
-from pipeline.sources.source import SourceInfo, Stop, never
+from pipeline.sources.source import SourceInfo, Stop
 from pipeline.sources.states import Change, Patience, States
 
 _STALL_S: Final = 0.8
@@ -29,7 +29,6 @@ picture: more than the ten seconds between two key frames that some cameras allo
 _REACH_S: Final = 1.0
 _LEFT_BEHIND: Final = 3
 """So many readers may hang in a library; there is no further attempt before one of them comes back."""
-_TURN_S: Final = 0.05
 _NOTES: Final = 20
 
 
@@ -42,12 +41,15 @@ class LiveSource:
         config: Config,
         opened: Opened | None = None,
         newest: bool = True,
+        objection: Callable[[int, int], str] = lambda width, height: "",
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`opened`: a connection that there is already. `newest`: who is slow to ask misses pictures."""
+        """`opened`: a connection that there is already. `newest`: who is slow to ask misses pictures. `objection`: why
+        pictures of a width and height cannot be used; empty if they can."""
         self.name = masked(uri)
         self._uri, self._config, self._chance, self._newest = uri, config, chance, newest
-        self._first = opened
+        self._first, self._objection = opened, objection
+        self._accepted: tuple[int, int] | None = None
         self._connected = self._reached = False
         self._began_s, self._patience_s = 0.0, config.source.timeout_s
         self._accelerator = accelerator(config.capture.hardware)
@@ -82,7 +84,7 @@ class LiveSource:
         what = self.name if self.info is None else f"{self.info.describe()}, {self._codec}"
         state, line = self._states.state, self._states.line.removeprefix(f"{self.name}: ")
         how = [] if state == "live" else [f"{state}: {line}" if line else state]
-        return "; ".join([*how, what, self._accelerator.note, *self.notes[-3:]])
+        return "; ".join([*how, what, self._accelerator.note, *self.notes[-2:]])
 
     @property
     def health(self) -> SourceHealth:
@@ -126,14 +128,8 @@ class LiveSource:
         if state == self._state:
             return
         if (self._state, state) == ("lost", "live"):
-            self.notes.append(f"{self.name}: connection lost, back after {time.monotonic() - self._entered_s:.1f} s")
-            del self.notes[:-_NOTES]
+            self._note(f"connection lost, back after {time.monotonic() - self._entered_s:.1f} s")
         self._state, self._entered_s, self._since_unix_ns = state, time.monotonic(), time.time_ns()
-
-    def refuse(self, cause: Cause, line: str) -> None:
-        """Its pictures cannot be used: let go of it, and look again later whether they can."""
-        self._let_go()
-        self._states.failed(cause, line, time.monotonic(), self._chance())
 
     def close(self) -> None:
         """Let go of it, in whatever state it is. Returns at once."""
@@ -192,6 +188,9 @@ class LiveSource:
                 settings = self._config.source
                 least_s = silence_s(self._uri, settings)
                 self._patience_s = min(settings.timeout_s, max(least_s, 2.0 * (now_s - self._began_s)))
+            case Shown() if objection := self._objected(item.picture):
+                self._let_go()
+                self._states.failed("shape", f"{self.name}: {objection}", now_s, self._chance())
             case Shown():
                 self._states.picture(now_s)
                 t_media_ns = self.clock.at(item.presentation_ns, item.arrived_ns)
@@ -204,47 +203,24 @@ class LiveSource:
                     self._states.failed(cause, line, now_s, self._chance())
         return []
 
+    def _objected(self, picture: Picture) -> str:
+        """Why the picture cannot be used; asked of every size once."""
+        assert self.info is not None
+        width, height = picture.width, picture.height
+        if self._accepted == (width, height):
+            return ""
+        if objection := self._objection(width, height):
+            return objection
+        if self._accepted is not None:
+            was, now = (f"{w}x{h}" for w, h in (self._accepted, (width, height)))
+            self._note(f"pictures change from {was} to {now}")
+        self._accepted = (width, height)
+        self.info = replace(self.info, width=width, height=height)
+        return ""
 
-class LivePictures:
-    """A `Source` of a live source that is there; what breaks off is waited for. Raises SourceError."""
-
-    def __init__(self, uri: str, config: Config, opened: Opened | None = None) -> None:
-        self._live = LiveSource(uri, config, opened, newest=False)
-        self.notes = self._live.notes
-        self._size: tuple[int, int] | None = None
-        while self._live.info is None:
-            for happened in self._live.poll(_TURN_S):
-                if isinstance(happened, Change) and happened.cause is not None:
-                    self._live.close()
-                    raise SourceError(happened.line, happened.cause)
-        self.info = self._live.info
-
-    @property
-    def reconnects(self) -> int:
-        """See `Source`."""
-        return self._live.reconnects
-
-    def pictures(self, start: int = 0, stop: Stop = never, t_first_ns: int = 0) -> Iterator[Picture]:
-        """See `Source`."""
-        self._live.clock.begin(t_first_ns)
-        try:
-            while not (self._live.over or stop()):
-                for happened in self._live.poll(_TURN_S):
-                    if isinstance(happened, Shown):
-                        yield self._of_one_size(happened.picture)
-        finally:
-            self._live.close()
-
-    def close(self) -> None:
-        """See `Source`. Who waits for a picture in another thread ends soon."""
-        self._live.close()
-
-    def _of_one_size(self, picture: Picture) -> Picture:
-        size = (picture.width, picture.height)
-        if size != (self.info.width, self.info.height):
-            was, now = f"{self.info.width}x{self.info.height}", f"{picture.width}x{picture.height}"
-            raise SourceError(f"{self.info.name}: pictures change from {was} to {now}; start again")
-        return picture
+    def _note(self, line: str) -> None:
+        self.notes.append(f"{self.name}: {line}")
+        del self.notes[:-_NOTES]
 
 
 _MUTE: Final[tuple[Cause, str]] = ("silent", "no answer; check camera and network")

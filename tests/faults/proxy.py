@@ -94,7 +94,7 @@ class Proxy:
             stack.callback(self._close, client)
             try:
                 self._relay(client, stack)
-            except OSError:
+            except (OSError, ValueError):  # cut in the middle of waiting: a closed socket has no number
                 return
 
     def _relay(self, client: socket.socket, stack: contextlib.ExitStack) -> None:

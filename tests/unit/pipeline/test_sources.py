@@ -16,7 +16,7 @@ from pipeline.errors import SourceError
 from pipeline.picture import Picture, cut
 from pipeline.sources import open_source
 from pipeline.sources.clock import MediaClock
-from pipeline.sources.live import LivePictures
+from pipeline.sources.live_pictures import LivePictures
 from pipeline.sources.opened import Opened
 from pipeline.sources.paced import Paced
 from pipeline.sources.source import Source, wait
