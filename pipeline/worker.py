@@ -185,7 +185,8 @@ class Worker:
             return PublicOutlet(Publish(node.streams), socket)
         address = endpoint(self._run_dir, reader.name)
         outbox = Outbox(self._context, address, queue=self._queue(node), blocking=not live)
-        stack.callback(outbox.close)
+        # Told to stop in the middle: who would read it is being stopped too.
+        stack.callback(lambda: outbox.close(discard=not self._ended))
         return outbox
 
     def _queue(self, node: Node) -> int:
