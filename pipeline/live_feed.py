@@ -101,6 +101,7 @@ class LiveInlet:
         messages: list[Decoded | SourceChange | End] = []
         for happened in self._source.poll(timeout_s):
             if isinstance(happened, Change):
+                self.taken_ns = time.monotonic_ns()
                 messages.append(self._told(happened))
             else:
                 self._seq += 1

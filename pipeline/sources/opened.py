@@ -160,7 +160,8 @@ class Opened:
         self._decoded += len(frames)
         for frame in frames:
             self.corrupt += frame.is_corrupt
-            self._count_missing(self.presentation_ns(frame))
+            if self.live:
+                self._count_missing(self.presentation_ns(frame))
             yield frame
 
     def _count_missing(self, shown_ns: int | None) -> None:

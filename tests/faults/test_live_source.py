@@ -25,7 +25,7 @@ def outcomes(tmp_path_factory) -> Iterator[dict[str, Outcome]]:
 @pytest.mark.parametrize("name", [scenario.name for scenario in QUICK])
 def test_nothing_blocks_and_times_grow(outcomes, name) -> None:
     outcome = outcomes[name]
-    assert outcome.longest_poll_s < 0.5, "heartbeats go on in every state"
+    assert outcome.longest_poll_s < 1.0, "heartbeats go on in every state"
     assert outcome.closing_s < 0.2
     times = [seen.t_media_s for seen in outcome.pictures]
     assert all(before < after for before, after in itertools.pairwise(times))
