@@ -30,6 +30,8 @@ class Source(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     timeout_s: Positive = 5.0
+    silence_s: Positive = 2.0
+    """A camera over RTSP that sends nothing for so long, or for timeout_s if that is less, is connected anew."""
     folder_rate_hz: Positive = 25.0
     paced: bool = False
     """Play a file by its own clock, as a camera would."""
@@ -42,6 +44,8 @@ class Capture(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ring_slots: Annotated[int, msgspec.Meta(ge=4, le=256)] = 12
     decoder_threads: Count = 1
+    hardware: Literal["auto", "off"] = "auto"
+    """Whether a graphics card may decode what cameras send; recordings are decoded by the processor."""
 
 
 class TrackSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):

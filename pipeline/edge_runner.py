@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import zmq
 
+from pipeline.address import masked
 from pipeline.bus import Outbox, endpoint
 from pipeline.edge import Consumer, EdgeHost, Taper, Watcher
 from pipeline.edge_bus import EdgeInbox
@@ -21,7 +22,6 @@ from pipeline.packets import Taped
 from pipeline.runner import Pulse, guarded
 from pipeline.stage import ring_path
 from pipeline.stopping import Stop
-from pipeline.streams import masked
 from pipeline.topology import Edge
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class EdgeRunner:
         if changes or self._pulse.due:
             own: Counter[str] = getattr(self._consumer, "dropped", None) or Counter()
             lost = self._inbox.lost + Counter(overrun=self._overrun)
-            self._pulse.beat(lost + own, self._consumer.note, **changes)
+            self._pulse.beat(lost + own, self._consumer.note, None, **changes)
 
 
 class Rings:
@@ -128,7 +128,7 @@ class EdgeWorker:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         control = Outbox(context, endpoint(self._run_dir, SUPERVISOR), queue=64, blocking=False)
         pulse = Pulse(self._row.name, "", control)
-        code = guarded(pulse, lambda: self._loop(context, pulse))
+        code = guarded(pulse, lambda: self._loop(context, pulse), [one.uri for one in self._order.streams])
         control.close()
         context.destroy()
         return code

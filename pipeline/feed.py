@@ -1,4 +1,4 @@
-"""The inlet of `capture`: pictures of a source, decoded in a thread of their own, numbered and timed."""
+"""The inlet of `capture` for what ends by itself: pictures decoded in a thread of their own, numbered and timed."""
 
 import queue
 import threading

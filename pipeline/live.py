@@ -11,7 +11,7 @@ from pipeline.config import Config, camera_of, edges_of
 from pipeline.errors import ConfigError
 from pipeline.messages import Health
 from pipeline.recordings.folder import checked
-from pipeline.report import health_table, starting_note
+from pipeline.report import health_table, source_line, starting_note
 from pipeline.sources import open_source
 from pipeline.stages.publish import check_endpoint
 from pipeline.streams import Stream, named
@@ -34,7 +34,7 @@ def run_live(config: Config, sources: Sequence[str], seconds: float, console: Co
         names = f" {', '.join(stream.name for stream in streams)}" if len(streams) > 1 else ""
         address = config.publish.endpoint
         console.print(f"publishing{names} on {address}; posecast subscribe {address}", soft_wrap=True)
-        return _watched(config, streams, seconds, lambda health: _tell(console, health), errors)
+        return _watched(config, streams, seconds, _Told(console).hear, errors)
     layout = Layout([stream.name for stream in streams], config.processes)
     edges = [row.name for row in edges_of(config)]
     rows = [*(node.name for node in layout.nodes), *edges]
@@ -75,9 +75,21 @@ def _watched(
     return finished(outcome, errors)
 
 
-def _tell(console: Console, health: Health) -> None:
-    if starting_note(health):
-        console.print(starting_note(health), style="dim", soft_wrap=True)
+class _Told:
+    """What is said in lines where there is no terminal: what takes time at the start, and every change of a source."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._sources: dict[str, str] = {}
+
+    def hear(self, health: Health) -> None:
+        """A heartbeat."""
+        if starting_note(health):
+            self._console.print(starting_note(health), style="dim", soft_wrap=True)
+        line = source_line(health)
+        if line and self._sources.get(health.stream) != line:
+            self._sources[health.stream] = line
+            self._console.print(line, soft_wrap=True, markup=False, highlight=False)
 
 
 def finished(outcome: Outcome, errors: Console) -> int:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from calibration.errors import CalibrationError
+from pipeline.address import masked
 from pipeline.config import Config, views_of
 from pipeline.edges.dives import told_again, write_dives
 from pipeline.edges.overlay import write_overlay
@@ -68,7 +69,7 @@ def _folders(files: list[str], out: Path) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     taken: set[str] = set()
     for file in dict.fromkeys(files):
-        stem = Path(file).stem or "source"
+        stem = Path(masked(file)).stem or "source"
         name, number = stem, 2
         while name in taken:
             name, number = f"{stem}-{number}", number + 1
@@ -85,7 +86,7 @@ def replay(
     truth_path = truth_beside(Path(file))
     truth = None if truth_path is None else Truth.read(truth_path)
     with _progress(console) as progress:
-        task = progress.add_task(f"poses    {Path(file).name}", total=frames)
+        task = progress.add_task(f"poses    {_name(file)}", total=frames)
         recording = Recording(config, file, folder, progress, task)
         outcome = recording.run()
         if outcome.exit_code or outcome.stopped:
@@ -100,11 +101,10 @@ def replay(
             made_with=made_with(config.engines.weights),
         )
         poses = Poses.read(folder / "poses.npz")
-        dives = write_dives(
-            told_again(poses, recording.recorder.reports, config, config.stream), folder, Path(file).name
-        )
+        told = told_again(poses, recording.recorder.reports, config, config.stream)
+        dives = write_dives(told, folder, _name(file))
         if overlay:
-            drawing = progress.add_task(f"overlay  {Path(file).name}", total=recording.frames_in)
+            drawing = progress.add_task(f"overlay  {_name(file)}", total=recording.frames_in)
             write_overlay(file, poses, folder / "overlay.mp4", lambda done: progress.update(drawing, completed=done))
         if plot:
             write_plot(poses, folder / "plot.png", truth)
@@ -113,6 +113,11 @@ def replay(
         console.print(line)
     console.print(written_files(folder))
     return finished(outcome, errors)
+
+
+def _name(file: str) -> str:
+    """What a recording is called in the results."""
+    return Path(masked(file)).name
 
 
 def _examined(file: str, config: Config) -> int | None:
@@ -151,7 +156,7 @@ class Recording:
     def run(self) -> Outcome:
         """Run to the end and record. Raises OutputError if a result could not be written."""
         expected: Revision = "final" if self.config.smooth.final else "refined"
-        self.recorder = Recorder(self.folder, source=Path(self.file).name, expected=expected)
+        self.recorder = Recorder(self.folder, source=_name(self.file), expected=expected)
         run_dir = new_run_dir()  # from here on the supervisor sees to it that the folder goes again
         endpoint = f"ipc://{run_dir}/poses.sock"
         publish = msgspec.structs.replace(self.config.publish, endpoint=endpoint)

@@ -89,6 +89,14 @@ def starting_note(health: Health) -> str:
     return f"{health.stage}: {health.note}" if health.state == "starting" and health.note else ""
 
 
+def source_line(health: Health) -> str:
+    """How a live source is, in a line that changes when it does; empty for other stages and sources."""
+    source = health.source
+    if source is None:
+        return ""
+    return f"{health.stream}: {source.state}" + (f": {source.detail}" if source.detail else "")
+
+
 def stage_table(summary: Mapping[str, Any]) -> Table:
     """One row a stage: time from taking a message to handing it on, and drops."""
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -35,9 +35,10 @@ class Stage:
     threads: int
 
 
+CAPTURED: Final = ("Frame", "SourceChange", "End")
 STAGES: Final = (
     # name, module, reads, writes, Hz, queue, s, process, per, threads
-    Stage("capture", "pipeline.stages.capture", None, ("Frame", "End"), 30, "newest", 20, "capture", "stream", 1),
+    Stage("capture", "pipeline.stages.capture", None, CAPTURED, 30, "newest", 20, "capture", "stream", 1),
     Stage("track", "pipeline.stages.track", "Frame", ("Track",), 30, "newest", 8, "track", "stream", 1),
     Stage("encode", "pipeline.stages.encode", "Track", ("Observation",), 30, "newest", 8, "encode", "run", 2),
     Stage("decode", "pipeline.stages.decode", "Observation", ("Hypotheses",), 30, "fifo", 8, "decode", "run", 1),

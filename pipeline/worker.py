@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import zmq
@@ -32,6 +32,10 @@ from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner, g
 from pipeline.stage import Computation, Host, ring_path
 from pipeline.stopping import Stop
 from pipeline.topology import Edge, Node
+
+if TYPE_CHECKING:
+    from pipeline.feed import SourceInlet
+    from pipeline.live_feed import LiveInlet
 
 _PR_SET_PDEATHSIG: Final = 1
 _TURN_S: Final = 0.02
@@ -68,7 +72,9 @@ class Worker:
 
     def _run_node(self, node: Node) -> None:
         control = Outbox(self._context, endpoint(self._run_dir, SUPERVISOR), queue=64, blocking=False)
-        code = guarded(pulse := Pulse(node.row.name, node.stream, control), lambda: self._loop(node, pulse))
+        pulse = Pulse(node.row.name, node.stream, control)
+        uris = [stream.uri for stream in self._order.streams]
+        code = guarded(pulse, lambda: self._loop(node, pulse), uris)
         control.close()
         self._codes.append(code)
         if code:
@@ -95,13 +101,8 @@ class Worker:
         # What is of one stream alone knows the settings under that stream's name.
         config = msgspec.structs.replace(self._order.config, stream=node.stream or self._order.config.stream)
         if node.row.reads is None:
-            # Here and below: decoder and OpenCV take a fifth of a second to load, and one process needs them.
-            from pipeline.feed import SourceInlet
-
-            uri = next(stream.uri for stream in self._order.streams if stream.name == node.stream)
             tapes = self._tapes[node.name] = list(self._to_edges(stack, "packets").values())
-            tap = Tap(node.stream, tapes) if tapes else None
-            feed = SourceInlet(config, uri, ring_path(self._run_dir, node.stream), self.stop, tap)
+            feed = self._feed(config, node.stream, Tap(node.stream, tapes) if tapes else None)
             stack.callback(feed.close)
             return feed, feed.computation
         newest = config.policy == "live" and node.row.queue == "newest"
@@ -113,6 +114,18 @@ class Worker:
         computation = build(self._host(node, config, pulse))
         inbox.gather(computation.batch, config.batch.wait_ms * 1e-3)
         return inbox, computation
+
+    def _feed(self, config: Config, stream: str, on_packet: Tap | None) -> "LiveInlet | SourceInlet":
+        # Here and above: decoder and OpenCV take a fifth of a second to load, and one process needs them.
+        from pipeline.address import never_ends
+        from pipeline.feed import SourceInlet
+        from pipeline.live_feed import LiveInlet
+
+        uri = next(one.uri for one in self._order.streams if one.name == stream)
+        ring = ring_path(self._run_dir, stream)
+        if config.policy == "live" and never_ends(uri, paced=config.source.paced):
+            return LiveInlet(config, uri, ring, on_packet)
+        return SourceInlet(config, uri, ring, self.stop, on_packet)
 
     def _host(self, node: Node, config: Config, pulse: Pulse) -> Host:
         return Host.of(
@@ -137,7 +150,8 @@ class Worker:
             return PublicOutlet(Publish(node.streams), socket, self._to_edges(stack, "messages"))
         address = endpoint(self._run_dir, reader.name)
         outbox = Outbox(self._context, address, queue=self._queue(node), blocking=not live)
-        stack.callback(outbox.close)
+        # Told to stop in the middle: who would read it is being stopped too.
+        stack.callback(lambda: outbox.close(discard=not self._ended))
         if node.row.reads is not None:
             return outbox
         frames = self._to_edges(stack, "frames")
@@ -184,6 +198,11 @@ def main() -> int:
     code = worker.run()
     if os.getppid() != order.supervisor_pid:
         shutil.rmtree(run_dir, ignore_errors=True)
+    if any(thread.daemon for thread in threading.enumerate()):
+        # A reader that hangs in a library must not find the interpreter gone when it comes back.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

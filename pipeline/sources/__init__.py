@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+from pipeline.address import is_live
 from pipeline.config import Config
 from pipeline.packets import OnPacket
 from pipeline.sources.container import ContainerSource
 from pipeline.sources.folder import FolderSource
+from pipeline.sources.live_pictures import LivePictures
+from pipeline.sources.opened import Opened
 from pipeline.sources.paced import Paced
 from pipeline.sources.source import Source, SourceInfo
 
@@ -30,4 +33,9 @@ def _opened(uri: str, config: Config, on_packet: OnPacket | None) -> Source:
     path = Path(uri.removeprefix("file://"))
     if "://" not in uri.removeprefix("file://") and path.is_dir():
         return FolderSource(path, config.source)
-    return ContainerSource(uri.removeprefix("file://"), config.source, config.capture.decoder_threads, on_packet)
+    if is_live(uri):
+        return LivePictures(uri, config)
+    notes: list[str] = []
+    threads = config.capture.decoder_threads
+    opened = Opened(uri.removeprefix("file://"), config.source, threads, notes.append, on_packet=on_packet)
+    return LivePictures(uri, config, opened) if opened.live else ContainerSource(opened, notes)

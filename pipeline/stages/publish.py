@@ -9,7 +9,19 @@ import msgspec
 from engines.skeleton import JOINT_NAMES, MIRROR_PAIRS, PARENTS
 from pipeline.edges.versions import posecast_version
 from pipeline.errors import EndpointError
-from pipeline.messages import End, Event, Health, Hello, PoseFrame, encode, moment_of, topic_of
+from pipeline.messages import (
+    End,
+    Event,
+    EventKind,
+    Health,
+    Hello,
+    PoseFrame,
+    SourceChange,
+    SourceState,
+    encode,
+    moment_of,
+    topic_of,
+)
 
 UNITS: Final = {
     "_ns": "nanoseconds",
@@ -40,6 +52,15 @@ REVISIONS: Final = ("provisional", "refined", "final")
 """In the order in which they supersede one another."""
 
 
+_KINDS: Final[dict[SourceState, EventKind]] = {
+    "connecting": "source_connecting",
+    "live": "source_live",
+    "stalled": "source_stalled",
+    "lost": "source_lost",
+    "ended": "source_ended",
+}
+
+
 class Publish:
     """From poses and events to topics and bytes.
 
@@ -62,7 +83,7 @@ class Publish:
             streams=self._streams,
         )
 
-    def step(self, message: PoseFrame | Event | End) -> list[tuple[str, bytes]]:
+    def step(self, message: PoseFrame | Event | SourceChange | End) -> list[tuple[str, bytes]]:
         """Topic and payload of a message.
 
         The public form of End is the event `stream_ended`. It comes before; where it did not, because nothing was ever
@@ -75,6 +96,8 @@ class Publish:
                 if message.kind == "stream_ended":
                     self._close(message.stream)
                 return [(topic_of(message), encode(message))]
+            case SourceChange():
+                return self.step(_changed(message))
             case End():
                 return self.step(_ended(message)) if message.stream in self._hello.streams else []
 
@@ -94,6 +117,10 @@ class Publish:
     def health(self, health: Health) -> tuple[str, bytes]:
         """Topic and payload of a stage's heartbeat."""
         return topic_of(health), encode(health)
+
+
+def _changed(change: SourceChange) -> Event:
+    return Event(**moment_of(change), kind=_KINDS[change.state], detail=change.detail, cause=change.cause)
 
 
 def _ended(end: End) -> Event:

@@ -65,6 +65,7 @@ class Tracker:
         self._subject = self._told_subject = 0
         self._state: TrackState = "none"
         self._presence = 0.0
+        self._size_px = (0, 0)
         self._t_ns = self._looked_ns = self._surveyed_ns = self._seen_ns = 0
         self.dropped: Counter[str] = Counter()
         if ring is not None:
@@ -99,8 +100,9 @@ class Tracker:
 
     def _track(self, frame: Frame, picture: Picture) -> Iterator[Track]:
         """One `Track`, as soon as the subject's place is known; then what only the next frame's needs."""
-        if frame.t_media_ns < self._t_ns:  # the source began again
-            self._filter, self._around = None, self._unknown()
+        size_px = (frame.width, frame.height)
+        if frame.t_media_ns < self._t_ns or size_px != self._size_px:  # the source began again, or is another one
+            self._filter, self._around, self._size_px, self._pull = None, self._unknown(), size_px, None
         if self._filter is not None:
             self._filter.predict((frame.t_media_ns - self._t_ns) * 1e-9)
         self._t_ns = frame.t_media_ns

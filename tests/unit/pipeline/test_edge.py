@@ -140,7 +140,7 @@ def run(notes: Notes, inbox: EdgeInbox, folder, context) -> tuple[threading.Thre
     stop = Stop()
     pulse = Pulse("notes", "", Outbox(context, endpoint(folder, "supervisor"), queue=64, blocking=False))
     runner = EdgeRunner(notes, inbox, Rings(folder), pulse, stop)
-    thread = threading.Thread(target=lambda: guarded(pulse, runner.run))
+    thread = threading.Thread(target=lambda: guarded(pulse, runner.run, []))
     thread.start()
     return thread, stop
 

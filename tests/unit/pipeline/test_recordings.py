@@ -230,7 +230,7 @@ def test_a_run_that_never_saw_its_camera_leaves_no_recording(tmp_path) -> None:
     edge = record.build(host(tmp_path))
     edge.take(HELLO, 0)
     edge.take(beat(), 1)
-    edge.take(event("stream_started"), 2)
+    edge.take(event("source_connecting"), 2)
     edge.idle()
     edge.close()
     assert list(tmp_path.iterdir()) == []
