@@ -30,7 +30,8 @@ from pipeline.errors import PosecastError, SourceError  # noqa: E402
 from pipeline.messages import Health  # noqa: E402
 from pipeline.meter import SKIPPED  # noqa: E402
 from pipeline.replay import SAMPLE  # noqa: E402
-from pipeline.supervisor import Supervisor, new_run_dir  # noqa: E402
+from pipeline.run_dir import new_run_dir  # noqa: E402
+from pipeline.supervisor import Supervisor  # noqa: E402
 from pipeline.topology import STAGES  # noqa: E402
 
 RATE_HZ = 200

@@ -23,17 +23,19 @@ from rich.console import Console
 
 from engines.bench import time_session
 from engines.contracts import SHIPPED, Contract, encoder
+from pipeline.address import masked
 from pipeline.bench_tables import chain_table, cost_table, engines_table
 from pipeline.config import Config
 from pipeline.errors import OutputError, SourceError
 from pipeline.messages import Health, PoseFrame
 from pipeline.meter import SKIPPED, Meter
 from pipeline.replay import SAMPLE
+from pipeline.run_dir import new_run_dir
 from pipeline.sources import open_source
 from pipeline.stage import Host
 from pipeline.streams import Stream
 from pipeline.subscribe import Subscription
-from pipeline.supervisor import Outcome, Supervisor, new_run_dir
+from pipeline.supervisor import Outcome, Supervisor
 from pipeline.topology import STAGES
 
 _READY_S: Final = 20.0
@@ -93,7 +95,7 @@ def chain(config: Config, uri: str, rate_hz: float | None = None) -> Figures:
     started_ns = time.monotonic_ns()
     poses, meter = _run(run_config(config, uri, rate_hz), uri)
     if len(poses) <= 2 * SKIPPED:
-        raise SourceError(f"{uri}: too short to measure; give a video of more than {2 * SKIPPED} frames")
+        raise SourceError(f"{masked(uri)}: too short to measure; give a video of more than {2 * SKIPPED} frames")
     counted = poses[SKIPPED:]
     span_s = (counted[-1].stamps[-1].t_out_ns - counted[0].stamps[-1].t_out_ns) * 1e-9
     latency_ms = [(pose.stamps[-1].t_out_ns - pose.stamps[0].t_in_ns) * 1e-6 for pose in counted]

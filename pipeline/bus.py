@@ -12,7 +12,7 @@ from typing import Final
 
 import zmq
 
-from pipeline.messages import End, Flowing, Health, Inbound, Public, decode, encode
+from pipeline.messages import End, Flowing, Health, Inbound, Public, SourceChange, decode, encode
 
 LIVE_QUEUE: Final = 16
 REPLAY_QUEUE: Final = 2
@@ -91,11 +91,18 @@ class Inbox:
 
     def _append(self, message: Flowing) -> None:
         """Behind the others, or in the place of the one it supersedes: who is slow to be read keeps its turn."""
-        for at, waiting in enumerate(self._waiting if self._newest else ()):
-            if not isinstance(waiting, End | Health) and waiting.stream == message.stream:
-                self._waiting[at] = message
-                self.dropped["superseded"] += 1
-                return
+        if not self._newest or isinstance(message, SourceChange):
+            self._waiting.append(message)
+            return
+        for at in reversed(range(len(self._waiting))):
+            waiting = self._waiting[at]
+            if isinstance(waiting, End | Health) or waiting.stream != message.stream:
+                continue
+            if isinstance(waiting, SourceChange):
+                break  # what came after the change is not told before it
+            self._waiting[at] = message
+            self.dropped["superseded"] += 1
+            return
         self._waiting.append(message)
 
     def _awaits_others(self) -> bool:

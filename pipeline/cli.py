@@ -16,6 +16,7 @@ from engines.errors import EngineError
 from pipeline import config as settings
 from pipeline.calibrate.cli import calibrate
 from pipeline.errors import PosecastError
+from pipeline.recordings.cli import recording
 
 app: Final = typer.Typer(
     help="Live 3D skeletons of athletes from one camera, diving first.",
@@ -29,6 +30,7 @@ errors: Final = Console(stderr=True, highlight=False)
 
 engines: Final = typer.Typer(help="Build, check, list and remove the engines of this machine.", no_args_is_help=True)
 app.add_typer(engines, name="engines")
+app.add_typer(recording, name="recording")
 app.add_typer(calibrate, name="calibrate")
 
 ConfigOption = Annotated[
@@ -57,6 +59,10 @@ def run(
     camera: CameraOption = None,
     paced: Annotated[bool, typer.Option("--paced", help="Play a file at its own speed, as a camera would.")] = False,
     seconds: Annotated[float, typer.Option(help="Stop after so many seconds; 0: at the end of the source.")] = 0.0,
+    record: Annotated[str, typer.Option(help="Folder to record into everything that is published; empty: none.")] = "",
+    record_video: Annotated[
+        bool, typer.Option("--record-video", help="Record the cameras' video, too, as it comes (needs --record).")
+    ] = False,
 ) -> None:
     """Watch one or several cameras and publish poses until they end or Ctrl-C.
 
@@ -65,29 +71,46 @@ def run(
     from pipeline.live import run_live
 
     loaded = settings.with_cameras(settings.load(settings.shipped(config)), camera or [])
-    chosen = settings.changed(loaded, endpoint=endpoint, insecure=insecure, paced=paced)
+    chosen = settings.changed(
+        loaded, endpoint=endpoint, insecure=insecure, paced=paced, record=record, video=record_video
+    )
     raise typer.Exit(run_live(chosen, sources, seconds, console, errors))
 
 
 @app.command()
 def replay(
-    files: Annotated[list[str], typer.Argument(help="Videos or folders of images.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the results; one folder a video inside.")],
+    files: Annotated[list[str], typer.Argument(help="Videos, folders of images, or recordings (.mcap).")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the results; one folder a video inside.")
+    ] = None,
     config: ConfigOption = "replay",
     camera: CameraOption = None,
     overlay: Annotated[bool, typer.Option(help="Write overlay.mp4, the skeleton over the picture.")] = True,
     plot: Annotated[bool, typer.Option(help="Write plot.png, the motion at a glance.")] = True,
+    speed: Annotated[
+        float, typer.Option(help="Publish recordings again, so many times as fast as they were; inf: no waiting.")
+    ] = 0.0,
+    endpoint: Annotated[str, typer.Option(help="Where they are published; empty: as configured.")] = "",
 ) -> None:
     """Take recorded videos through the whole pipeline; nothing is dropped.
 
     Writes poses.msgpack (every revision), poses.npz (the best of each frame), summary.json, overlay.mp4, plot.png, and
     for every dive a report: dive-1.html to read, dive-1.json and dive-1.csv for programs.
     Where NAME.truth.json lies beside a video, the summary says how far the poses are from it.
+
+    A recording of a run ([bold]posecast run --record[/]) gives the same files from the poses in it. With --speed it is
+    published again, for consumers under development.
     """
+    from pipeline.recordings.publishing import publish_all
     from pipeline.replay import replay_all
 
     chosen = settings.with_cameras(settings.load(settings.shipped(config)), camera or [])
-    raise typer.Exit(replay_all(chosen, files, out, overlay, plot, console, errors))
+    if speed:
+        publish_all(files, settings.changed(chosen, endpoint=endpoint).publish, speed, console)
+    elif out is None:
+        raise PosecastError("replay: no --out; name a folder for the results, or --speed to publish recordings again")
+    if out is not None:
+        raise typer.Exit(replay_all(chosen, files, out, overlay, plot, console, errors))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """Settings: typed, with defaults, read from TOML; what is unknown is refused with the nearest valid name."""
 
+import dataclasses
 import difflib
 import tomllib
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from calibration.venue import Calibration
 from engines.settings import DEVICE_PATTERN, Backend, EngineSettings, Precision
 from engines.view import Views
 from pipeline.errors import ConfigError
-from pipeline.topology import STAGES
+from pipeline.topology import EDGES, STAGES, Edge
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Unit = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -29,6 +30,8 @@ class Source(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     timeout_s: Positive = 5.0
+    silence_s: Positive = 2.0
+    """A camera over RTSP that sends nothing for so long, or for timeout_s if that is less, is connected anew."""
     folder_rate_hz: Positive = 25.0
     paced: bool = False
     """Play a file by its own clock, as a camera would."""
@@ -41,6 +44,8 @@ class Capture(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     ring_slots: Annotated[int, msgspec.Meta(ge=4, le=256)] = 12
     decoder_threads: Count = 1
+    hardware: Literal["auto", "off"] = "auto"
+    """Whether a graphics card may decode what cameras send; recordings are decoded by the processor."""
 
 
 class TrackSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +94,23 @@ class Publish(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoint: str = "tcp://127.0.0.1:5599"
     insecure: bool = False
     subscriber_queue: Count = 500
+
+
+class Record(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the edge `record` writes."""
+
+    folder: str = ""
+    """Folder of the recordings, relative to where posecast is started; empty: nothing is recorded."""
+    video: bool = False
+    """Record the sources' compressed pictures, too, as they come."""
+    file_minutes: Positive = 15.0
+    file_mb: Positive = 2000.0
+    """A new file is begun when one is so long or so large."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is recorded."""
+        return bool(self.folder)
 
 
 class Batch(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -141,6 +163,7 @@ class Config(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     decode: Decode = Decode()
     smooth: Smooth = Smooth()
     publish: Publish = Publish()
+    record: Record = Record()
     batch: Batch = Batch()
     camera: Camera = Camera()
     engines: Engines = Engines()
@@ -158,6 +181,13 @@ def views_of(config: Config, stream: str) -> Views:
     """How the crops of a stream's pictures see the athlete. Raises CalibrationError, one line."""
     calibration = camera_of(config, stream)
     return Views(None if calibration is None else calibration.camera, config.camera.vertical_fov_deg)
+
+
+def edges_of(config: Config) -> tuple[Edge, ...]:
+    """The edges that the settings ask for: each has a section of its name that says whether it is wanted, and, if it
+    can take the sources' packets, whether their `video` is."""
+    wanted = ((row, section) for row in EDGES if (section := getattr(config, row.name)).wanted)
+    return tuple(dataclasses.replace(row, packets=row.packets and section.video) for row, section in wanted)
 
 
 CONFIGS: Final = Path(__file__).resolve().parent.parent / "configs"
@@ -218,6 +248,10 @@ def _with_all_processes(config: Config, where: str) -> Config:
     for name in config.processes:
         if name not in names:
             raise ConfigError(f"{where}: unknown key processes.{name!r}{nearest(name, names)}")
+    taken = {edge.name for edge in EDGES}
+    for stage, process in config.processes.items():
+        if process in taken:
+            raise ConfigError(f"{where}: processes.{stage} = {process!r} is the name of an edge; choose another")
     merged = {row.name: config.processes.get(row.name, row.process) for row in STAGES}
     return msgspec.structs.replace(config, processes=merged)
 
@@ -237,7 +271,15 @@ def with_cameras(config: Config, typed: Sequence[str]) -> Config:
     return msgspec.structs.replace(config, camera=msgspec.structs.replace(config.camera, file=file, files=files))
 
 
-def changed(config: Config, *, endpoint: str, insecure: bool, paced: bool) -> Config:
+def changed(
+    config: Config,
+    *,
+    endpoint: str = "",
+    insecure: bool = False,
+    paced: bool = False,
+    record: str = "",
+    video: bool = False,
+) -> Config:
     """The settings with what was typed on the command line."""
     publish = msgspec.structs.replace(
         config.publish,
@@ -245,7 +287,10 @@ def changed(config: Config, *, endpoint: str, insecure: bool, paced: bool) -> Co
         insecure=insecure or config.publish.insecure,
     )
     source = msgspec.structs.replace(config.source, paced=paced or config.source.paced)
-    return msgspec.structs.replace(config, publish=publish, source=source)
+    recorded = msgspec.structs.replace(
+        config.record, folder=record or config.record.folder, video=video or config.record.video
+    )
+    return msgspec.structs.replace(config, publish=publish, source=source, record=recorded)
 
 
 def engine_settings(config: Config, threads: int, calls: int = 1) -> EngineSettings:

@@ -29,6 +29,7 @@ LEAST: Final = {
     "pyzmq": "26.2",
     "msgspec": "0.19",
     "msgpack": "1.1",
+    "mcap": "1.6",
     "openvino": "2025.2",
     "onnxruntime": "1.22",
     "typer": "0.15",

@@ -8,6 +8,31 @@ PosecastError (2)
 └── StageError (3)        a stage crashed or fell silent too often
 """
 
+from typing import Final, Literal
+
+CRASHED: Final = 70
+"""Exit code of a process that an error nobody thought of has ended."""
+DELIBERATE: Final = (2, 3)
+"""Exit codes of a process that knows why it cannot go on; any other is a crash."""
+Cause = Literal[
+    "refused",
+    "unreachable",
+    "unresolved",
+    "silent",
+    "broken_off",
+    "unauthorized",
+    "not_found",
+    "rejected",
+    "garbage",
+    "no_video",
+    "undecodable",
+    "shape",
+    "unsupported",
+    "missing",
+    "other",
+]
+"""Why there are no pictures, for programs; docs/cameras.md describes each."""
+
 
 class PosecastError(Exception):
     """One line: what, where, what to do."""
@@ -21,6 +46,10 @@ class ConfigError(PosecastError):
 
 class SourceError(PosecastError):
     """A source cannot be opened or holds no picture."""
+
+    def __init__(self, line: str, cause: Cause = "other") -> None:
+        super().__init__(line)
+        self.cause = cause
 
 
 class EndpointError(PosecastError):

@@ -1,4 +1,4 @@
-"""The inlet of `capture`: pictures of a source, decoded in a thread of their own, numbered and timed."""
+"""The inlet of `capture` for what ends by itself: pictures decoded in a thread of their own, numbered and timed."""
 
 import queue
 import threading
@@ -11,6 +11,7 @@ from typing import Final
 
 from pipeline.config import Config
 from pipeline.messages import End, Flowing, Frame
+from pipeline.packets import OnPacket
 from pipeline.picture import Picture
 from pipeline.ring import Ring, slot_bytes_for
 from pipeline.sources import Source, open_source
@@ -62,12 +63,14 @@ class CaptureComputation:
 class SourceInlet:
     """Decodes ahead by two pictures. Live, the older waits for nobody; in replay the ring's reader sets the pace."""
 
-    def __init__(self, config: Config, uri: str, ring_path: Path, stop: Stop) -> None:
+    def __init__(
+        self, config: Config, uri: str, ring_path: Path, stop: Stop, on_packet: OnPacket | None = None
+    ) -> None:
         self._config = config
         self._live = config.policy == "live"
         self._stop = stop
         self._closed = threading.Event()
-        self._source = open_source(uri, config)
+        self._source = open_source(uri, config, on_packet)
         info = self._source.info
         slot_bytes = slot_bytes_for(info.width, info.height)
         self._ring = Ring.reopen(ring_path, config.capture.ring_slots, slot_bytes)

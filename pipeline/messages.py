@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from flight.report import DiveReport, JumpReport, Phase
+from pipeline.errors import Cause
 
 SCHEMA: Final = 1
 """Version of the wire; a consumer refuses a higher one."""
@@ -22,8 +23,20 @@ Matrix3 = tuple[float, float, float, float, float, float, float, float, float]
 Revision = Literal["provisional", "refined", "final"]
 TrackState = Literal["none", "acquired", "followed", "coasted"]
 EventKind = Literal[
-    "stream_started", "subject_acquired", "subject_lost", "dive", "jump", "stream_restarted", "stream_ended"
+    "stream_started",
+    "subject_acquired",
+    "subject_lost",
+    "dive",
+    "jump",
+    "stream_restarted",
+    "stream_ended",
+    "source_connecting",
+    "source_live",
+    "source_stalled",
+    "source_lost",
+    "source_ended",
 ]
+SourceState = Literal["connecting", "live", "stalled", "lost", "ended"]
 Provenance = Literal["measured", "completed", "predicted"]
 Symmetric3 = tuple[float, float, float, float, float, float]
 
@@ -57,7 +70,7 @@ class Plane(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Frame(Message, frozen=True, kw_only=True, tag="frame"):
-    """A decoded picture. Its planes lie in the ring."""
+    """A decoded picture. Its planes lie in the ring. `presentation_ns` is its time by the source's clock, as sent."""
 
     width: int
     height: int
@@ -69,6 +82,7 @@ class Frame(Message, frozen=True, kw_only=True, tag="frame"):
     slot: int
     generation: int
     rate_hz: float
+    presentation_ns: int | None = None
 
 
 class OfSubject(Message, frozen=True, kw_only=True):
@@ -146,12 +160,21 @@ class Event(Message, frozen=True, kw_only=True, tag="event"):
     kind: EventKind
     subject: int = 0
     detail: str = ""
+    cause: Cause | None = None
     dive: DiveReport | None = None
     jump: JumpReport | None = None
 
 
 class End(Message, frozen=True, kw_only=True, tag="end"):
     """The stream is over: the reader flushes what it holds and passes this on. `seq` is the number of frames sent."""
+
+
+class SourceChange(Message, frozen=True, kw_only=True, tag="source"):
+    """A live source entered another state before frame `seq`. Stages hand it on, publish makes an `Event` of it."""
+
+    state: SourceState
+    cause: Cause | None = None
+    detail: str = ""
 
 
 class Latency(msgspec.Struct, frozen=True, array_like=True):
@@ -161,8 +184,31 @@ class Latency(msgspec.Struct, frozen=True, array_like=True):
     p99_ms: float
 
 
+class SourceHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How a live source is: its state, how often what went wrong since the start, and its clock against the host's.
+
+    `drift_ppm`: by how many parts in a million its media time runs fast; `clock_ahead_ms`: its wall clock, by RTCP
+    sender reports, less the host's, less the delay on the way. Both None where that is not known.
+    """
+
+    state: SourceState
+    since_unix_ns: int
+    cause: Cause | None = None
+    detail: str = ""
+    attempts: int = 0
+    reconnects: int = 0
+    stalls: int = 0
+    failures: dict[str, int] = {}
+    damaged: int = 0
+    missing: int = 0
+    jumps: int = 0
+    drift_ppm: float | None = None
+    jitter_ms: float = 0.0
+    clock_ahead_ms: float | None = None
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="health"):
-    """A stage's heartbeat: state, counts since its start, drops by cause, speed, cost and memory.
+    """A stage's or edge's heartbeat: state, counts since its start, drops by cause, speed, cost and memory.
 
     `stream` is empty where the stage serves several; `ended` are those of its streams that are over. `cpu_ms` is
     processor time of its process since the start, `engine_cpu_ms` the part of it spent in each network, if the run is
@@ -187,6 +233,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="h
     error: str = ""
     exit_code: int = 0
     ended: tuple[str, ...] = ()
+    source: SourceHealth | None = None
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="hello"):
@@ -207,13 +254,25 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="he
     streams: tuple[str, ...] = ()
 
 
-Flowing = Frame | Track | Observation | Hypotheses | PoseFrame | Event | End
+Flowing = Frame | Track | Observation | Hypotheses | PoseFrame | Event | SourceChange | End
 Inbound = Flowing | Health
 """What may arrive at a stage: `publish` also relays the heartbeats."""
 Public = PoseFrame | Event | Health | Hello
 
 MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
-    struct.__name__: struct for struct in (Frame, Track, Observation, Hypotheses, PoseFrame, Event, End, Health, Hello)
+    struct.__name__: struct
+    for struct in (
+        Frame,
+        Track,
+        Observation,
+        Hypotheses,
+        PoseFrame,
+        Event,
+        SourceChange,
+        End,
+        Health,
+        Hello,
+    )
 }
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -242,6 +301,12 @@ def decode_public(data: bytes) -> Public:
 def decode_health(data: bytes) -> Health:
     """Msgpack to a heartbeat. Raises msgspec.ValidationError on anything else."""
     return _health.decode(data)
+
+
+def topic_of(message: Public) -> str:
+    """The topic under which a message is published."""
+    kind = str(type(message).__struct_config__.tag)
+    return f"{kind}/{message.stage if isinstance(message, Health) else message.stream}"
 
 
 def moment_of(message: Message) -> dict[str, Any]:

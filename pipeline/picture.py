@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.packets import presentation_ns
 from pipeline.sampling import Bytes, Mat3, extended, halved, sampling_of
 
 if TYPE_CHECKING:  # who hands over frames has loaded it
@@ -51,6 +52,8 @@ class Picture:
     full_range: bool = False
     rotation_deg: Rotation = 0
     t_media_ns: int = 0
+    presentation_ns: int | None = None
+    """When the source shows it by its own clock, which may start anew; None if it does not say."""
 
     def __post_init__(self) -> None:
         height, width = self.planes[0].shape
@@ -104,6 +107,7 @@ def rotation_of(counterclockwise_deg: float) -> Rotation:
 
 def from_av(frame: "av.VideoFrame", rotation: Rotation = 0, t_media_ns: int = 0) -> Picture:
     """Picture of a decoded frame: no copy for yuv420p, yuvj420p and nv12; the planes keep the frame alive."""
+    shown_ns = presentation_ns(frame.pts, frame.time_base)
     if frame.format.name not in _TAKEN_AS_IS or any(plane.line_size < 0 for plane in frame.planes):
         frame = _reformatted(frame)
     layout = _TAKEN_AS_IS[frame.format.name]
@@ -117,6 +121,7 @@ def from_av(frame: "av.VideoFrame", rotation: Rotation = 0, t_media_ns: int = 0)
         full_range=_is_full_range(frame),
         rotation_deg=rotation,
         t_media_ns=t_media_ns,
+        presentation_ns=shown_ns,
     )
 
 

@@ -12,22 +12,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from calibration.errors import CalibrationError
-from flight.analysis import Told
-from flight.standpoint import standpoint
-from pipeline.config import Config, camera_of, views_of
-from pipeline.edges.dives import dives_of, write_dives
+from pipeline.address import masked
+from pipeline.config import Config, views_of
+from pipeline.edges.dives import told_again, write_dives
 from pipeline.edges.overlay import write_overlay
 from pipeline.edges.plot import write_plot
 from pipeline.edges.poses import Poses
 from pipeline.edges.record import Recorder
 from pipeline.edges.truth import Truth, truth_beside
+from pipeline.edges.versions import made_with
 from pipeline.errors import OutputError, PosecastError, SourceError
 from pipeline.live import finished
 from pipeline.messages import Event, Health, Hello, PoseFrame, Revision
+from pipeline.recordings.reader import SUFFIX
+from pipeline.recordings.replay import replay_recording
 from pipeline.report import demo_table, dive_lines, next_command, starting_note, written_files
+from pipeline.run_dir import new_run_dir
 from pipeline.sources import open_source
 from pipeline.subscribe import Subscription
-from pipeline.supervisor import Outcome, Supervisor, new_run_dir
+from pipeline.supervisor import Outcome, Supervisor
 
 SAMPLE: Final = Path(__file__).resolve().parent.parent / "samples" / "dive.mp4"
 _READY_S: Final = 10.0
@@ -41,7 +44,10 @@ def replay_all(
     worst = 0
     for file, folder in _folders(files, out).items():
         try:
-            worst = max(worst, replay(config, file, folder, overlay, plot, console, errors))
+            if Path(file).suffix == SUFFIX:
+                worst = max(worst, replay_recording(Path(file), folder, overlay, plot, console))
+            else:
+                worst = max(worst, replay(config, file, folder, overlay, plot, console, errors))
         except (PosecastError, CalibrationError) as error:
             errors.print(f"posecast: {error}", style="red", soft_wrap=True, markup=False)
             worst = max(worst, getattr(error, "exit_code", 2))
@@ -63,7 +69,7 @@ def _folders(files: list[str], out: Path) -> dict[str, Path]:
     folders: dict[str, Path] = {}
     taken: set[str] = set()
     for file in dict.fromkeys(files):
-        stem = Path(file).stem or "source"
+        stem = Path(masked(file)).stem or "source"
         name, number = stem, 2
         while name in taken:
             name, number = f"{stem}-{number}", number + 1
@@ -80,7 +86,7 @@ def replay(
     truth_path = truth_beside(Path(file))
     truth = None if truth_path is None else Truth.read(truth_path)
     with _progress(console) as progress:
-        task = progress.add_task(f"poses    {Path(file).name}", total=frames)
+        task = progress.add_task(f"poses    {_name(file)}", total=frames)
         recording = Recording(config, file, folder, progress, task)
         outcome = recording.run()
         if outcome.exit_code or outcome.stopped:
@@ -92,12 +98,13 @@ def replay(
             health=outcome.health,
             truth=truth,
             wall_s=recording.wall_s,
-            weights=config.engines.weights,
+            made_with=made_with(config.engines.weights),
         )
         poses = Poses.read(folder / "poses.npz")
-        dives = write_dives(_dives(poses, recording, config), folder, Path(file).name)
+        told = told_again(poses, recording.recorder.reports, config, config.stream)
+        dives = write_dives(told, folder, _name(file))
         if overlay:
-            drawing = progress.add_task(f"overlay  {Path(file).name}", total=recording.frames_in)
+            drawing = progress.add_task(f"overlay  {_name(file)}", total=recording.frames_in)
             write_overlay(file, poses, folder / "overlay.mp4", lambda done: progress.update(drawing, completed=done))
         if plot:
             write_plot(poses, folder / "plot.png", truth)
@@ -108,13 +115,9 @@ def replay(
     return finished(outcome, errors)
 
 
-def _dives(poses: Poses, recording: "Recording", config: Config) -> list[Told]:
-    """The dives of the recording with their curves."""
-    if not len(poses):
-        return []
-    camera = views_of(config, config.stream).camera(*(int(side) for side in poses.size_px[-1]))
-    where = standpoint(camera, camera_of(config, config.stream))
-    return dives_of(poses, recording.recorder.reports, where)
+def _name(file: str) -> str:
+    """What a recording is called in the results."""
+    return Path(masked(file)).name
 
 
 def _examined(file: str, config: Config) -> int | None:
@@ -153,7 +156,7 @@ class Recording:
     def run(self) -> Outcome:
         """Run to the end and record. Raises OutputError if a result could not be written."""
         expected: Revision = "final" if self.config.smooth.final else "refined"
-        self.recorder = Recorder(self.folder, source=Path(self.file).name, expected=expected)
+        self.recorder = Recorder(self.folder, source=_name(self.file), expected=expected)
         run_dir = new_run_dir()  # from here on the supervisor sees to it that the folder goes again
         endpoint = f"ipc://{run_dir}/poses.sock"
         publish = msgspec.structs.replace(self.config.publish, endpoint=endpoint)

@@ -11,15 +11,14 @@ from rich.text import Text
 
 from flight.report import DiveReport, JumpReport
 from pipeline.messages import Health
-from pipeline.topology import Node
 
 _STATE_STYLE: Final = {"starting": "yellow", "running": "green", "ended": "cyan", "failed": "bold red"}
 
 
-def health_table(nodes: Sequence[Node], health: Mapping[str, Health]) -> Table:
-    """One row a node: state, messages in and out, drops by cause, time, memory, device or error.
+def health_table(names: Sequence[str], health: Mapping[str, Health]) -> Table:
+    """One row a stage or edge: state, messages in and out, drops by cause, time, memory, device or error.
 
-    `health` by the name of the node.
+    `health` by name, as in the run's `Layout`.
     """
     table = Table(box=None, pad_edge=False, header_style="dim")
     for heading in ("stage", "state"):
@@ -27,8 +26,8 @@ def health_table(nodes: Sequence[Node], health: Mapping[str, Health]) -> Table:
     for heading in ("in", "out", "dropped", "p50 ms", "p99 ms", "MB"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", overflow="ellipsis", no_wrap=True, style="dim")
-    for node in nodes:
-        table.add_row(node.name, *_health_cells(health.get(node.name)))
+    for name in names:
+        table.add_row(name, *_health_cells(health.get(name)))
     return table
 
 
@@ -88,6 +87,14 @@ def dive_lines(reports: Sequence[DiveReport | JumpReport], paths: Sequence[Path]
 def starting_note(health: Health) -> str:
     """What a stage does before it can run and is worth a line: an engine is built. Empty for anything else."""
     return f"{health.stage}: {health.note}" if health.state == "starting" and health.note else ""
+
+
+def source_line(health: Health) -> str:
+    """How a live source is, in a line that changes when it does; empty for other stages and sources."""
+    source = health.source
+    if source is None:
+        return ""
+    return f"{health.stream}: {source.state}" + (f": {source.detail}" if source.detail else "")
 
 
 def stage_table(summary: Mapping[str, Any]) -> Table:

@@ -95,12 +95,13 @@ class _Past:
 class Ring:
     """One mapped ring. `create` or `reopen` it in the writer, `attach` to it in readers."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self._read_only = read_only
         self._map()
 
     def _map(self) -> None:
-        with self.path.open("r+b") as file:
+        with self.path.open("rb" if self._read_only else "r+b") as file:
             size = os.fstat(file.fileno()).st_size
             head = np.frombuffer(file.read(_WORDS * 8).ljust(_WORDS * 8, b"\0"), np.int64)
             if head[_MAGIC] != MAGIC or head[_VERSION] != VERSION:
@@ -108,7 +109,8 @@ class Ring:
             self.slots, self.slot_bytes = int(head[_SLOTS]), int(head[_SLOT_BYTES])
             if size < int(head[_DATA]) + self.slots * self.slot_bytes:
                 raise OutputError(f"{self.path}: the ring is cut short; delete it and start again")
-            self._memory = mmap.mmap(file.fileno(), size)
+            access = mmap.ACCESS_READ if self._read_only else mmap.ACCESS_WRITE
+            self._memory = mmap.mmap(file.fileno(), size, access=access)
         self._head: Words = np.frombuffer(self._memory, np.int64, _WORDS)
         table = np.frombuffer(self._memory, np.int64, 2 * self.slots, _WORDS * 8)
         self._generation: Words = table[: self.slots]
@@ -159,10 +161,13 @@ class Ring:
         return cls._created(path, slots, slot_bytes, past)
 
     @classmethod
-    def attach(cls, path: Path) -> "Ring":
-        """The ring at `path`, now. Raises OutputError if there is none or it is of another version."""
+    def attach(cls, path: Path, *, read_only: bool = False) -> "Ring":
+        """The ring at `path`, now; who attaches `read_only` can release nothing, and nobody waits for them.
+
+        Raises OutputError if there is none or it is of another version.
+        """
         try:
-            return cls(path)
+            return cls(path, read_only=read_only)
         except OSError as error:
             raise OutputError(f"{path}: no ring of pictures ({error.strerror}); is capture running?") from error
 

@@ -1,14 +1,12 @@
 """Starts the stages in order, hears their hearts, restarts what crashed or fell silent, and leaves nothing behind.
 
-Of several cameras one that cannot go on is given up: what is behind it is told that its stream is over.
+Of several cameras one that cannot go on is given up: what is behind it is told that its stream is over. An edge that
+cannot go on is given up, too, and the run goes on.
 """
 
 import os
-import secrets
 import shutil
 import signal
-import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -21,28 +19,28 @@ import msgspec
 import zmq
 
 from pipeline.bus import LIVE_QUEUE, Outbox, endpoint
-from pipeline.child import Child
-from pipeline.config import Config
-from pipeline.errors import StageError
+from pipeline.child import Child, EdgeChild, Fault, StageChild
+from pipeline.config import Config, edges_of
+from pipeline.edge_bus import gone_path
 from pipeline.messages import End, Health, decode_health
+from pipeline.order import SUPERVISOR, Order
+from pipeline.run_dir import new_run_dir
 from pipeline.streams import Stream, named
-from pipeline.topology import RESTART_WINDOW_S, RESTARTS, STOP_WITHIN_S, Node
-from pipeline.worker import CRASHED, SUPERVISOR, Order
+from pipeline.topology import STOP_WITHIN_S, Edge, Node
 
-_PREFIX: Final = "posecast-"
 _TURN_MS: Final = 50
 _KILL_AFTER_S: Final = STOP_WITHIN_S - 2.0
+_KILL_EDGES_AFTER_S: Final = STOP_WITHIN_S - 0.5
+"""What an edge still has to write it writes when the stages have ended."""
 _END_OWED_S: Final = 2.0
 """How long a reader may take to find the `End` behind what waits in its queue."""
-_DELIBERATE: Final = (2, 3)
-"""Exit codes of a stage that knows why it cannot go on; any other is a crash."""
 
 
 @dataclass
 class Outcome:
-    """How a run ended: exit code, the line to print if it failed, and every stage's last heartbeat.
+    """How a run ended: exit code, the line to print if it failed, and every stage's and edge's last heartbeat.
 
-    Stages and processes are called as in the run's `Layout`, with one stream as in the table.
+    Stages and processes are called as in the run's `Layout`, with one stream as in the table; edges as in theirs.
     """
 
     exit_code: int = 0
@@ -63,10 +61,13 @@ class Supervisor:
         before_capture: Callable[[], None] = lambda: None,
         run_dir: Path | None = None,
         on_loss: Callable[[str], None] = lambda _: None,
+        edges: Sequence[Edge] | None = None,
     ) -> None:
-        """`source`: one address, or several streams. `on_loss` gets a line when one of several cannot go on."""
+        """`source`: one address, or several streams. `on_loss` gets a line when one of several, or an edge, cannot go
+        on. `edges`: others than the settings ask for."""
         streams = named([source], config.stream) if isinstance(source, str) else tuple(source)
-        self._order = Order(config, streams, os.getpid())
+        rows = edges_of(config) if edges is None else tuple(edges)
+        self._order = Order(config, streams, rows, os.getpid())
         self._on_health = on_health
         self._before_capture = before_capture
         self._on_loss = on_loss
@@ -74,11 +75,12 @@ class Supervisor:
         self._layout = self._order.layout
         self._last = self._layout.nodes[-1]
         self._children = [
-            Child(name, [node for node in self._layout.nodes if node.process == name])
+            StageChild(name, [node for node in self._layout.nodes if node.process == name])
             for name in dict.fromkeys(node.process for node in self._layout.nodes)
         ]
         self._child_of = {node.name: child for child in self._children for node in child.nodes}
-        self._outcome = Outcome(restarts={child.name: 0 for child in self._children})
+        self._edges = {row.name: EdgeChild(row) for row in rows}
+        self._outcome = Outcome(restarts={child.name: 0 for child in self._every})
         self._past: dict[str, Health] = {}
         self._owed: dict[tuple[str, str], float] = {}
         self._interrupted = False
@@ -110,19 +112,23 @@ class Supervisor:
 
     def pids(self) -> dict[str, int]:
         """Process id of each process of the run."""
-        return {child.name: child.process.pid for child in self._children if child.process is not None}
+        return {child.name: child.process.pid for child in self._every if child.process is not None}
+
+    @property
+    def _every(self) -> list[Child]:
+        return [*self._children, *self._edges.values()]
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         self._interrupted = True
 
     def _supervise(self) -> None:
-        for child in self._children:
-            if not child.captures:
+        for child in self._every:
+            if not (isinstance(child, StageChild) and child.captures):
                 child.start(self.run_dir)
         while not self._interrupted:
             self._listen()
             self._start_capture_when_ready()
-            for child in self._children:
+            for child in self._every:
                 if not self._tend(child):
                     return
             self._repeat_ends()
@@ -147,17 +153,18 @@ class Supervisor:
         while self._control.poll(timeout_ms):
             timeout_ms = 0
             health = decode_health(self._control.recv())
-            node = self._layout.node(health.stage, health.stream)
-            health = self._with_past(node, health)
-            self._outcome.health[node.name] = health
-            self._child_of[node.name].heard = time.monotonic()
+            child: Child | None = self._edges.get(health.stage)
+            name = health.stage if child else self._layout.node(health.stage, health.stream).name
+            health = self._with_past(name, health)
+            self._outcome.health[name] = health
+            (child or self._child_of[name]).heard = time.monotonic()
             self._on_health(health)
             if self._state(self._last) == "running":
                 self._relay.send(health, lambda: True)
 
-    def _with_past(self, node: Node, health: Health) -> Health:
-        """The heartbeat with what was counted before the stage was restarted."""
-        past = self._past.get(node.name)
+    def _with_past(self, heart: str, health: Health) -> Health:
+        """The heartbeat with what was counted before the stage or edge was restarted."""
+        past = self._past.get(heart)
         if past is None:
             return health
         return msgspec.structs.replace(
@@ -174,28 +181,24 @@ class Supervisor:
 
     def _tend(self, child: Child) -> bool:
         """Restart the child if it must be; False if the run cannot go on."""
-        if child.process is None or child.given_up:
+        if child.exited and not child.given_up:
+            self._listen()  # its last words
+        fault = child.fault(self.run_dir, self._outcome.health)
+        if fault is None:
             return True
-        code = child.process.poll()
-        if code is None and not child.silent(self._outcome.health):
-            return True
-        if code in _DELIBERATE:
-            assert code is not None
-            self._listen()
-            return self._give_up(child, code, self._reason(child, f"ended with exit code {code}"))
-        why = "fell silent" if code is None else f"crashed ({_how(code)})"
-        if child.restarts_spent():
-            line = f"{child.name}: {why} more than {RESTARTS} times in {RESTART_WINDOW_S:.0f} s"
-            return self._give_up(child, StageError.exit_code, self._reason(child, line))
+        if fault.code:
+            return (
+                self._give_up_stage(child, fault) if isinstance(child, StageChild) else self._give_up_edge(child, fault)
+            )
         self._restart(child)
         return True
 
     def _restart(self, child: Child) -> None:
         child.kill()
         self._outcome.restarts[child.name] += 1
-        for node in child.nodes:
-            if node.name in self._outcome.health:
-                self._past[node.name] = self._outcome.health.pop(node.name)
+        for heart in child.hearts:
+            if heart in self._outcome.health:
+                self._past[heart] = self._outcome.health.pop(heart)
         child.start(self.run_dir)
 
     def _over(self, node: Node) -> bool:
@@ -235,54 +238,56 @@ class Supervisor:
         outbox.send(End(stream=stream, seq=seq, t_media_ns=0, t_capture_ns=time.time_ns()), lambda: True)
         outbox.close()
 
-    def _give_up(self, child: Child, code: int, line: str) -> bool:
+    def _give_up_stage(self, child: StageChild, fault: Fault) -> bool:
         """What serves one of several streams is given up with what feeds it; anything else ends the run: False."""
-        self._outcome.exit_code = max(code, self._outcome.exit_code)
+        self._outcome.exit_code = max(fault.code, self._outcome.exit_code)
         if len(child.streams) == len(self._layout.streams):
-            self._outcome.error = line
+            self._outcome.error = fault.line
             return False
         position = max(self._layout.nodes.index(node) for node in child.nodes)
         for other in {self._child_of[node.name] for node in self._layout.nodes[: position + 1]}:
             if other.streams <= child.streams:
                 other.kill()
                 other.given_up = True
-        self._on_loss(f"{', '.join(sorted(child.streams))} is given up: {line}")
+        self._on_loss(f"{', '.join(sorted(child.streams))} is given up: {fault.line}")
         return True
 
-    def _reason(self, child: Child, otherwise: str) -> str:
-        for node in child.nodes:
-            health = self._outcome.health.get(node.name)
-            if health is not None and health.error and health.exit_code != CRASHED:
-                return health.error
-        log = child.log(self.run_dir).read_text(errors="replace").strip().splitlines()
-        return f"{otherwise}: {log[-1]}" if log else otherwise
+    def _give_up_edge(self, child: Child, fault: Fault) -> bool:
+        """The run goes on, and tells it; nobody keeps anything for the edge any more."""
+        self._outcome.exit_code = max(fault.code, self._outcome.exit_code)
+        child.kill()
+        child.given_up = True
+        gone_path(self.run_dir, child.name).touch()
+        last = Health(
+            stream="",
+            stage=child.name,
+            pid=0,
+            t_unix_ns=time.time_ns(),
+            state="failed",
+            error=fault.line,
+            exit_code=fault.code,
+        )
+        self._outcome.health[child.name] = last = self._with_past(child.name, last)
+        self._on_health(last)
+        self._relay.send(last, lambda: True)
+        self._on_loss(f"{child.name} is given up, the poses go on: {fault.line}")
+        return True
 
     def _stop_all(self) -> None:
-        running = [child for child in self._children if child.process is not None and child.process.poll() is None]
-        for child in running:
-            assert child.process is not None
-            child.process.terminate()
-        deadline = time.monotonic() + _KILL_AFTER_S
-        for child in running:
-            assert child.process is not None
-            try:
-                child.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
+        began = time.monotonic()
+        for children, limit_s in ((self._children, _KILL_AFTER_S), (self._edges.values(), _KILL_EDGES_AFTER_S)):
+            for child in children:
+                child.terminate()
+            for child in children:
+                child.kill_after(began + limit_s)
+        for edge in self._edges.values():
+            if edge.exited and not edge.given_up:
+                self._hear_last_words(edge)
 
-
-def _how(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
-def new_run_dir() -> Path:
-    """A new folder for a run's sockets, ring and logs, in memory where there is one; dead runs' folders go."""
-    memory = Path("/dev/shm")
-    base = memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-    for folder in base.glob(f"{_PREFIX}*"):
-        owner = folder.name.removeprefix(_PREFIX).split("-")[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-    run_dir = base / f"{_PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
-    run_dir.mkdir(mode=0o700)
-    return run_dir
+    def _hear_last_words(self, edge: EdgeChild) -> None:
+        """An edge that could not finish what it had begun says so, or is said to."""
+        self._listen()
+        fault = edge.unfinished(self.run_dir, self._outcome.health)
+        if fault is not None:
+            self._outcome.exit_code = max(fault.code, self._outcome.exit_code)
+            self._on_loss(f"{edge.name} did not finish: {fault.line}")

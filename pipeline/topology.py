@@ -6,6 +6,9 @@ full. Replay ignores it: there every queue blocks. `rate_hz` is what the stage m
 `bench` read it), `silence_s` how long it may be quiet before it is restarted. `per` says whether a run of several
 cameras has the stage once for each stream or once for all, `threads` how many one of its networks may use: six
 processes share the cores.
+
+A second table has the edges: optional processes beside the stages that record, show or draw what is published
+(`pipeline.edge` says how to write one).
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,14 +35,37 @@ class Stage:
     threads: int
 
 
+CAPTURED: Final = ("Frame", "SourceChange", "End")
 STAGES: Final = (
     # name, module, reads, writes, Hz, queue, s, process, per, threads
-    Stage("capture", "pipeline.stages.capture", None, ("Frame", "End"), 30, "newest", 20, "capture", "stream", 1),
+    Stage("capture", "pipeline.stages.capture", None, CAPTURED, 30, "newest", 20, "capture", "stream", 1),
     Stage("track", "pipeline.stages.track", "Frame", ("Track",), 30, "newest", 8, "track", "stream", 1),
     Stage("encode", "pipeline.stages.encode", "Track", ("Observation",), 30, "newest", 8, "encode", "run", 2),
     Stage("decode", "pipeline.stages.decode", "Observation", ("Hypotheses",), 30, "fifo", 8, "decode", "run", 1),
     Stage("smooth", "pipeline.stages.smooth", "Hypotheses", ("PoseFrame", "Event"), 30, "fifo", 8, "smooth", "run", 1),
     Stage("publish", "pipeline.stages.publish", "PoseFrame", ("Hello",), 30, "fifo", 8, "publish", "run", 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One row: who takes what is published.
+
+    `ring`: it reads pictures, too; `packets`: and what the source sends, where its settings ask for `video`; `queue`:
+    messages that may wait for it.
+    """
+
+    name: str
+    module: str
+    ring: bool
+    packets: bool
+    queue: int
+    silence_s: float
+
+
+EDGES: Final = (
+    # name, module, ring, packets, queue, s
+    Edge("record", "pipeline.recordings.edge", False, True, 20_000, 10),
 )
 
 START_GRACE_S: Final = 60.0

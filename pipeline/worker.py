@@ -1,4 +1,5 @@
-"""A process of the run: builds the stages that share it and runs each in its loop. Started by the supervisor alone.
+"""A process of the run: builds the stages that share it, or an edge, and runs each in its loop. Started by the
+supervisor alone.
 
 python -m pipeline.worker RUN_DIR PROCESS
 """
@@ -13,56 +14,33 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import zmq
 
-from calibration.errors import CalibrationError
-from engines.errors import EngineError
 from pipeline.bus import LIVE_QUEUE, REPLAY_QUEUE, Inbox, Outbox, PublicSocket, endpoint
 from pipeline.config import Config
-from pipeline.errors import PosecastError
-from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner
+from pipeline.edge_bus import EdgeOutbox, Way, WithFrames
+from pipeline.edge_runner import EdgeWorker
+from pipeline.order import SUPERVISOR, Order
+from pipeline.packets import Tap
+from pipeline.runner import Inlet, Outlet, PublicOutlet, Pulse, Relay, Runner, guarded
 from pipeline.stage import Computation, Host, ring_path
 from pipeline.stopping import Stop
-from pipeline.streams import Stream
-from pipeline.topology import Layout, Node
+from pipeline.topology import Edge, Node
 
-SUPERVISOR: Final = "supervisor"
-CRASHED: Final = 70
+if TYPE_CHECKING:
+    from pipeline.feed import SourceInlet
+    from pipeline.live_feed import LiveInlet
+
 _PR_SET_PDEATHSIG: Final = 1
 _TURN_S: Final = 0.02
 _SWITCH_S: Final = 0.0002
 """How long a thread may hold the interpreter while another waits: the default of 5 ms delays capture's messages."""
-
-
-class Order(msgspec.Struct, frozen=True):
-    """What a process is told: the settings, the sources, and whose child it is."""
-
-    config: Config
-    streams: tuple[Stream, ...]
-    supervisor_pid: int
-
-    @property
-    def layout(self) -> Layout:
-        """The stages of the run."""
-        return Layout([stream.name for stream in self.streams], self.config.processes)
-
-    def write(self, run_dir: Path) -> None:
-        """Leave the order in the run's folder, readable by its owner only: a source may carry a password."""
-        path = run_dir / "order"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(msgspec.msgpack.encode(self))
-
-    @classmethod
-    def read(cls, run_dir: Path) -> "Order":
-        """The order in the run's folder."""
-        return msgspec.msgpack.decode((run_dir / "order").read_bytes(), type=cls)
 
 
 class Worker:
@@ -77,6 +55,7 @@ class Worker:
         self._codes: list[int] = []
         self._ended = False
         self._building = threading.Lock()
+        self._tapes: dict[str, list[EdgeOutbox]] = {}
         self._unbuilt = {node.name for node in self._nodes if node.row.reads is not None}
         self.stop = Stop()
 
@@ -93,22 +72,13 @@ class Worker:
 
     def _run_node(self, node: Node) -> None:
         control = Outbox(self._context, endpoint(self._run_dir, SUPERVISOR), queue=64, blocking=False)
-        pulse = Pulse(node, control)
-        try:
-            self._loop(node, pulse)
-            self._codes.append(0)
-        except (PosecastError, EngineError, CalibrationError) as error:
-            self._fail(pulse, str(error), getattr(error, "exit_code", 2))
-        except Exception as error:
-            traceback.print_exc()
-            self._fail(pulse, f"{type(error).__name__}: {error}", CRASHED)
-        finally:
-            control.close()
-
-    def _fail(self, pulse: Pulse, error: str, exit_code: int) -> None:
-        pulse.beat(Counter(), state="failed", error=error, exit_code=exit_code)
-        self._codes.append(exit_code)
-        self.stop.set()
+        pulse = Pulse(node.row.name, node.stream, control)
+        uris = [stream.uri for stream in self._order.streams]
+        code = guarded(pulse, lambda: self._loop(node, pulse), uris)
+        control.close()
+        self._codes.append(code)
+        if code:
+            self.stop.set()
 
     def _loop(self, node: Node, pulse: Pulse) -> None:
         with contextlib.ExitStack() as stack:
@@ -131,11 +101,8 @@ class Worker:
         # What is of one stream alone knows the settings under that stream's name.
         config = msgspec.structs.replace(self._order.config, stream=node.stream or self._order.config.stream)
         if node.row.reads is None:
-            # Here and below: decoder and OpenCV take a fifth of a second to load, and one process needs them.
-            from pipeline.feed import SourceInlet
-
-            uri = next(stream.uri for stream in self._order.streams if stream.name == node.stream)
-            feed = SourceInlet(config, uri, ring_path(self._run_dir, node.stream), self.stop)
+            tapes = self._tapes[node.name] = list(self._to_edges(stack, "packets").values())
+            feed = self._feed(config, node.stream, Tap(node.stream, tapes) if tapes else None)
             stack.callback(feed.close)
             return feed, feed.computation
         newest = config.policy == "live" and node.row.queue == "newest"
@@ -147,6 +114,18 @@ class Worker:
         computation = build(self._host(node, config, pulse))
         inbox.gather(computation.batch, config.batch.wait_ms * 1e-3)
         return inbox, computation
+
+    def _feed(self, config: Config, stream: str, on_packet: Tap | None) -> "LiveInlet | SourceInlet":
+        # Here and above: decoder and OpenCV take a fifth of a second to load, and one process needs them.
+        from pipeline.address import never_ends
+        from pipeline.feed import SourceInlet
+        from pipeline.live_feed import LiveInlet
+
+        uri = next(one.uri for one in self._order.streams if one.name == stream)
+        ring = ring_path(self._run_dir, stream)
+        if config.policy == "live" and never_ends(uri, paced=config.source.paced):
+            return LiveInlet(config, uri, ring, on_packet)
+        return SourceInlet(config, uri, ring, self.stop, on_packet)
 
     def _host(self, node: Node, config: Config, pulse: Pulse) -> Host:
         return Host.of(
@@ -168,11 +147,28 @@ class Worker:
             stack.callback(socket.close)
             from pipeline.stages.publish import Publish
 
-            return PublicOutlet(Publish(node.streams), socket)
+            return PublicOutlet(Publish(node.streams), socket, self._to_edges(stack, "messages"))
         address = endpoint(self._run_dir, reader.name)
         outbox = Outbox(self._context, address, queue=self._queue(node), blocking=not live)
-        stack.callback(outbox.close)
-        return outbox
+        # Told to stop in the middle: who would read it is being stopped too.
+        stack.callback(lambda: outbox.close(discard=not self._ended))
+        if node.row.reads is not None:
+            return outbox
+        frames = self._to_edges(stack, "frames")
+        return WithFrames(outbox, [*frames.values(), *self._tapes[node.name]])
+
+    def _to_edges(self, stack: contextlib.ExitStack, way: Way) -> dict[str, EdgeOutbox]:
+        """The ways to the edges that want what goes that way."""
+        wants: Callable[[Edge], bool] = {
+            "messages": lambda row: True,
+            "frames": lambda row: row.ring,
+            "packets": lambda row: row.packets,
+        }[way]
+        rows = filter(wants, self._order.edges)
+        outboxes = {row.name: EdgeOutbox(self._context, self._run_dir, row, way) for row in rows}
+        for outbox in outboxes.values():
+            stack.callback(outbox.close)
+        return outboxes
 
     def _queue(self, node: Node) -> int:
         """Messages that may wait on the way from or to a node: as few as for one stream, or all would be late."""
@@ -195,12 +191,18 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OPENCV_FOR_THREADS_NUM"] = "1"  # read when a stage loads it
     sys.setswitchinterval(_SWITCH_S)
-    worker = Worker(run_dir, order, process)
+    edge = next((row for row in order.edges if row.name == process), None)
+    worker = Worker(run_dir, order, process) if edge is None else EdgeWorker(run_dir, order, edge)
     signal.signal(signal.SIGTERM, lambda *_: worker.stop.set())
     _die_with(order.supervisor_pid)
     code = worker.run()
     if os.getppid() != order.supervisor_pid:
         shutil.rmtree(run_dir, ignore_errors=True)
+    if any(thread.daemon for thread in threading.enumerate()):
+        # A reader that hangs in a library must not find the interpreter gone when it comes back.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

@@ -15,36 +15,49 @@ SERVER = Path(__file__).with_name("rtsp_server.py")
 _PROBE = "import gi; gi.require_version('GstRtspServer', '1.0'); from gi.repository import GstRtspServer"
 
 
+def has_gstreamer() -> bool:
+    """Whether GStreamer's RTSP server is there."""
+    there = Path(SYSTEM_PYTHON).exists()
+    return there and subprocess.run([SYSTEM_PYTHON, "-c", _PROBE], capture_output=True).returncode == 0
+
+
 def require_gstreamer() -> None:
     """Skip, with the reason, where GStreamer's RTSP server is missing."""
-    if (
-        not Path(SYSTEM_PYTHON).exists()
-        or subprocess.run([SYSTEM_PYTHON, "-c", _PROBE], capture_output=True).returncode
-    ):
+    if not has_gstreamer():
         pytest.skip("needs GStreamer's RTSP server for the system's Python (see .ci/run for the Debian packages)")
 
 
-def packets_of(video: Path, out: Path) -> Path:
-    """The H.264 access units of a video without B-frames to a file: rate (double), then size (uint32) and bytes each.
+CODECS = {"h264": b"h264", "hevc": b"h265"}
 
-    A video with B-frames, which no camera sends, is encoded again without them.
+
+def packets_of(video: Path, out: Path, *more: Path, keys: bool = True) -> Path:
+    """The H.264 or H.265 access units of videos without B-frames, one behind the other, to a file.
+
+    Rate (double) and codec (4 bytes), then size (uint32) and bytes each. A video with B-frames, which no camera sends,
+    is encoded again without them. `keys`: with the key frames; without, nothing of it can be decoded.
     """
-    source = video
-    with av.open(str(video)) as container:
-        stream = container.streams.video[0]
-        rate_hz = float(stream.average_rate or 25)
-        if stream.codec_context.has_b_frames or stream.codec_context.name != "h264":
-            source = _without_b_frames(video, out.with_suffix(".mp4"))
-    with av.open(str(source)) as container, out.open("wb") as file:
-        stream = container.streams.video[0]
-        to_annexb = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", stream)
-        file.write(struct.pack("<d", rate_hz))
-        for packet in container.demux(stream):
-            for filtered in to_annexb.filter(packet):
-                data = bytes(filtered)
-                if data:
-                    file.write(struct.pack("<I", len(data)) + data)
+    with out.open("wb") as file:
+        for number, source in enumerate((video, *more)):
+            with av.open(str(_sendable(source, out.with_suffix(f".{number}.mp4")))) as container:
+                stream = container.streams.video[0]
+                codec = stream.codec_context.name
+                if number == 0:
+                    file.write(struct.pack("<d4s", float(stream.average_rate or 25), CODECS[codec]))
+                to_annexb = av.bitstream.BitStreamFilterContext(f"{codec}_mp4toannexb", stream)
+                for packet in container.demux(stream):
+                    for filtered in to_annexb.filter(packet):
+                        data = bytes(filtered)
+                        if data and (keys or not filtered.is_keyframe):
+                            file.write(struct.pack("<I", len(data)) + data)
     return out
+
+
+def _sendable(video: Path, otherwise: Path) -> Path:
+    with av.open(str(video)) as container:
+        context = container.streams.video[0].codec_context
+        if context.name in CODECS and not context.has_b_frames:
+            return video
+    return _without_b_frames(video, otherwise)
 
 
 def _without_b_frames(video: Path, out: Path) -> Path:
@@ -68,9 +81,9 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(packets: Path, port: int) -> Iterator[subprocess.Popen]:
+def serving(packets: Path, port: int, *options: object) -> Iterator[subprocess.Popen]:
     """The server as a process; it listens when the block is entered and is gone when it is left."""
-    command = [SYSTEM_PYTHON, str(SERVER), str(packets), str(port)]
+    command = [SYSTEM_PYTHON, str(SERVER), str(packets), str(port), *map(str, options)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

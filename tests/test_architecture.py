@@ -26,7 +26,7 @@ def test_live_path_never_imports_torch() -> None:
 def test_every_message_has_one_writer() -> None:
     written = [name for row in STAGES for name in row.writes]
     assert len(written) == len(set(written))
-    flowing = {"Frame", "Track", "Observation", "Hypotheses", "PoseFrame", "Event", "End", "Hello"}
+    flowing = {"Frame", "Track", "Observation", "Hypotheses", "PoseFrame", "Event", "End", "Hello", "SourceChange"}
     assert set(written) == flowing
     assert set(messages.MESSAGES) == flowing | {"Health"}, "Health is the runner's own, for every stage"
 

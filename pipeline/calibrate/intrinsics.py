@@ -17,13 +17,13 @@ from calibration.errors import CalibrationError
 from calibration.intrinsics import Fit, Fitted, calibrated
 from calibration.store import Calibration, save
 from calibration.views import MAX_VIEWS, TOO_BLURRED_PX, chosen, to_film
+from pipeline.address import masked
 from pipeline.calibrate.coverage import write_coverage
 from pipeline.calibrate.fit_plot import write_fit_plot
 from pipeline.calibrate.watching import Moment, Span, Watch, watch
 from pipeline.config import Config
 from pipeline.edges.output import make_folder
 from pipeline.sources import Source
-from pipeline.sources.source import masked
 
 _REDRAWN_S: Final = 1.0
 _MANY: Final = 3 * MAX_VIEWS

@@ -10,14 +10,23 @@ from flight.analysis import AFTER_S, BEFORE_S, Told, told_of
 from flight.motion import Motion, doubts, spreads
 from flight.phases import Moment
 from flight.report import Dive, DiveReport, JumpReport
-from flight.standpoint import Standpoint
+from flight.standpoint import Standpoint, standpoint
+from pipeline.config import Config, camera_of, views_of
 from pipeline.edges.dive_report import write_dive, write_jump
 from pipeline.edges.poses import Poses
 
 
-def dives_of(poses: Poses, reports: Sequence[DiveReport | JumpReport], standpoint: Standpoint) -> list[Told]:
+def told_again(poses: Poses, reports: Sequence[DiveReport | JumpReport], config: Config, stream: str) -> list[Told]:
+    """Dives and jumps with their curves, as the stream's camera saw them. Raises CalibrationError."""
+    if not len(poses):
+        return []
+    camera = views_of(config, stream).camera(*(int(side) for side in poses.size_px[-1]))
+    return dives_of(poses, reports, standpoint(camera, camera_of(config, stream)))
+
+
+def dives_of(poses: Poses, reports: Sequence[DiveReport | JumpReport], where: Standpoint) -> list[Told]:
     """Dives and jumps with their curves, from final poses and from what the run told of them."""
-    found = (_told(poses, report, standpoint) for report in reports)
+    found = (_told(poses, report, where) for report in reports)
     return [told for told in found if told is not None]
 
 

@@ -1,7 +1,7 @@
 """The overlay video: a second pass over the source with the best pose of every frame drawn on it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from pipeline.edges.output import whole_file
 from pipeline.edges.poses import REVISIONS, Poses
 from pipeline.errors import OutputError
 from pipeline.picture import Picture, cut
-from pipeline.sources import Source, open_source
+from pipeline.sources import open_source
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -154,29 +154,45 @@ def write_overlay(
 
     `progress` is called with the number done after each. Raises SourceError and OutputError.
     """
-    overlay = Overlay(poses)
-    rate_hz = float(np.median(poses.rate_hz)) if len(poses) and np.median(poses.rate_hz) > 0 else 25.0
     source = open_source(video_uri, config or Config())
     try:
-        with whole_file(out_mp4) as part:
-            frames = _encode(source, overlay, part, rate_hz, progress)
-            if frames == 0:
-                raise OutputError(f"{out_mp4}: the source gave no picture this time; check {video_uri}")
+        frames = draw_overlay(enumerate(source.pictures()), poses, out_mp4, progress)
     finally:
         source.close()
     return frames
 
 
-def _encode(source: Source, overlay: Overlay, part: Path, rate_hz: float, progress: Callable[[int], None]) -> int:
+def draw_overlay(
+    pictures: Iterable[tuple[int, Picture]],
+    poses: Poses,
+    out_mp4: Path,
+    progress: Callable[[int], None] = lambda frames: None,
+) -> int:
+    """Write numbered pictures with their poses drawn on them, whole or not at all; how many. Raises OutputError."""
+    rate_hz = float(np.median(poses.rate_hz)) if len(poses) and np.median(poses.rate_hz) > 0 else 25.0
+    with whole_file(out_mp4) as part:
+        frames = _encode(pictures, Overlay(poses), part, rate_hz, progress)
+        if frames == 0:
+            raise OutputError(f"{out_mp4}: the source gave no picture this time; check it")
+    return frames
+
+
+def _encode(
+    pictures: Iterable[tuple[int, Picture]],
+    overlay: Overlay,
+    part: Path,
+    rate_hz: float,
+    progress: Callable[[int], None],
+) -> int:
     writer: VideoWriter | None = None
     frames = 0
     try:
-        for seq, picture in enumerate(source.pictures()):
+        for seq, picture in pictures:
             bgr = bgr_of(picture)
             overlay.draw(bgr, seq)
             writer = writer or VideoWriter(part, (picture.width, picture.height), rate_hz)
             writer.add(bgr, picture.t_media_ns / 1e9)
-            frames = seq + 1
+            frames += 1
             progress(frames)
     except BaseException:
         if writer is not None:

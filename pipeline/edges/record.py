@@ -2,26 +2,21 @@
 
 import contextlib
 import json
-import platform
 import time
 from array import array
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from engines.errors import WeightsError
-from engines.store import manifest
 from flight.report import DiveReport, JumpReport
 from pipeline.edges.output import finish, make_folder, part_of, refuse, whole_file
 from pipeline.edges.poses import Best, Poses
 from pipeline.edges.truth import Truth, video_errors
-from pipeline.edges.versions import package_version, posecast_version
+from pipeline.edges.versions import made_with as make_versions
 from pipeline.messages import Event, Health, PoseFrame, Revision, encode
-
-LIBRARIES: Final = ("openvino", "onnxruntime", "numpy", "opencv-python-headless", "av", "pyzmq", "msgspec")
 
 
 class Timing:
@@ -134,13 +129,13 @@ class Recorder:
         health: Mapping[str, Health] | None = None,
         truth: Truth | None = None,
         wall_s: float | None = None,
-        weights: str | Path = "",
+        made_with: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Finish all files and return the summary.
 
         `frames_in` is what capture sent, `health` the last heartbeat of each stage, `wall_s` how long the
-        whole run took (default: since this recorder was made), `weights` the folder of the networks
-        (default: the shipped).
+        whole run took (default: since this recorder was made), `made_with` the versions and weights it was made
+        with (`made_with`; default: these versions and the shipped weights).
         """
         try:
             self._file.close()
@@ -153,7 +148,7 @@ class Recorder:
         summary["wall_s"] = round(time.monotonic() - self._started_s if wall_s is None else wall_s, 3)
         if truth is not None:
             summary |= video_errors(poses, truth).as_summary()
-        summary |= {"versions": versions(), "weights_sha256": weights_manifest(weights)}
+        summary |= make_versions() if made_with is None else made_with
         with whole_file(self.folder / "summary.json") as part:
             part.write_text(json.dumps(summary, indent=2, allow_nan=False) + "\n", encoding="utf-8")
         return summary
@@ -192,19 +187,3 @@ def _in_short(report: DiveReport | JumpReport) -> dict[str, Any]:
         "flight_time_s": flight_s,
         "flags": [flag.key for flag in report.flags],
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of posecast, Python and the libraries that shape the numbers."""
-    found = {name: package_version(name) for name in LIBRARIES}
-    return {"posecast": posecast_version(), "python": platform.python_version()} | {
-        name: version for name, version in found.items() if version
-    }
-
-
-def weights_manifest(weights: str | Path = "") -> dict[str, str] | None:
-    """SHA-256 by network from the manifest beside the weights; None where there is none."""
-    try:
-        return {name: entry.sha256 for name, entry in manifest(weights).items()}
-    except WeightsError:
-        return None

@@ -1,46 +1,62 @@
-"""One opened container: FFmpeg's answer to an address, its video frames, and its failures in words for people."""
+"""One opened container: FFmpeg's answer to an address, and its video frames."""
 
+import struct
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Final
 
 import av
 import av.error
 
+from pipeline.address import HTTP_SCHEMES, device_of, escaped, is_live, masked, scheme_of
 from pipeline.config import Source as Settings
-from pipeline.errors import SourceError
-from pipeline.sources.source import masked
+from pipeline.errors import Cause, SourceError
+from pipeline.packets import OnPacket
+from pipeline.picture import rotation_of
+from pipeline.sources.hardware import Accelerator
+from pipeline.sources.refusal import broke_off, refused
+from pipeline.sources.source import SourceInfo, Stop, never
 
-_DEVICE: Final = "/dev/video"
-_LIVE_SCHEMES: Final = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp"})
 _USUAL_RATES_HZ: Final = (0.1, 1000.0)
 _FALLBACK_RATE_HZ: Final = 25.0
 _ATTACHED_PICTURE: Final = 0x0400
 """FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a song is no video."""
-
-
-def device_of(uri: str) -> str | None:
-    """Path of the camera device that `usb:N` or /dev/videoN means; None for anything else."""
-    if uri.startswith("usb:") and uri[4:].isdigit():
-        return f"{_DEVICE}{uri[4:]}"
-    return uri if uri.startswith(_DEVICE) else None
-
-
-def scheme_of(uri: str) -> str:
-    """The part before ://, lower case; empty for paths."""
-    scheme, separator, _ = uri.partition("://")
-    return scheme.lower() if separator else ""
+_ANALYSED_US: Final = 500_000
+"""So much of a camera's stream is looked at before it is decoded, to find its rate; FFmpeg would take a second more."""
+_COUNTED_NS: Final = 5_000_000_000
+_LATER: Final = 1.5
+"""FFmpeg's time runs out after ours: it then hands out what its parser holds back, which would be a sign of life."""
+_REFERENCE_TIME: Final = "prft"
+"""FFmpeg's AVProducerReferenceTime, microseconds of UNIX time and flags: what RTCP's sender reports make of a time."""
+_PROCESSOR: Final = Accelerator(None, "decoded by the processor")
 
 
 class Opened:
-    """A container with its best video stream. Raises SourceError if there is none or nothing of it decodes."""
+    """A container with its best video stream. Raises SourceError if there is none or nothing of it decodes.
 
-    def __init__(self, uri: str, settings: Settings, decoder_threads: int, note: Callable[[str], None]) -> None:
+    `stop` is heard between two packets. `patience_s`: how long opening may take, if not `timeout_s` of the settings.
+    `on_packet` is called with each packet before it is decoded. Counts, and `cause`, why it ended, may be read from
+    another thread.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        settings: Settings,
+        decoder_threads: int,
+        note: Callable[[str], None],
+        accelerator: Accelerator = _PROCESSOR,
+        stop: Stop = never,
+        patience_s: float | None = None,
+        on_packet: OnPacket | None = None,
+    ) -> None:
         self.name = masked(uri)
-        self._note = note
-        self._damaged = self._discarded = self._decoded = 0
-        self._container = _open(uri, settings)
+        self._note, self._stop, self._accelerator, self._on_packet = note, stop, accelerator, on_packet
+        self.packets = self.damaged = self.corrupt = self.missing = self._discarded = self._decoded = 0
+        self.cause: Cause = "broken_off"
+        self.clock_ahead_ns: int | None = None
+        self._shown_ns: int | None = None
+        self._container = _open(uri, settings, accelerator, patience_s or settings.timeout_s)
         try:
             self._stream = _video_of(self._container, self.name)
             self.live = self._is_live(uri)
@@ -53,11 +69,10 @@ class Opened:
         self._waiting: av.VideoFrame | None = self.first
 
     def _is_live(self, uri: str) -> bool:
-        scheme = scheme_of(uri)
-        if scheme in ("http", "https"):  # what says neither how long nor how large it is does not end by itself
+        if scheme_of(uri) in HTTP_SCHEMES:  # what says neither how long nor how large it is does not end by itself
             is_hls = "hls" in self._container.format.name
             return self._container.duration is None and (is_hls or self._container.size <= 0)
-        return scheme in _LIVE_SCHEMES or device_of(uri) is not None
+        return is_live(uri)
 
     def _set_threads(self, count: int) -> None:
         self._stream.codec_context.thread_count = count
@@ -66,9 +81,18 @@ class Opened:
 
     def _first(self) -> av.VideoFrame:
         frame = next(self._frames, None)
+        if frame is None and self.live and not self.packets:
+            raise SourceError(f"{self.name}: connected, but no picture came; check the camera", self.cause)
         if frame is None:
-            raise SourceError(f"{self.name}: not one picture can be decoded; the recording is damaged, record it again")
+            remedy = "see whether ffplay shows any" if self.live else "the recording is damaged, record it again"
+            raise SourceError(f"{self.name}: not one picture can be decoded; {remedy}", "undecodable")
         return frame
+
+    @property
+    def codec(self) -> str:
+        """What the pictures are compressed with, and by what they are decoded if it is not the processor."""
+        context = self._stream.codec_context
+        return f"{context.name} by {self._accelerator.kind}" if context.is_hwaccel else str(context.name)
 
     @property
     def rate_hz(self) -> float:
@@ -83,6 +107,15 @@ class Opened:
     def claimed_frames(self) -> int | None:
         """Number of pictures according to the container, None if it does not say or does not end."""
         return None if self.live else int(self._stream.frames) or None
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known of its pictures by the first."""
+        width, height = int(self.first.width), int(self.first.height)
+        rotation = rotation_of(self.first.rotation)
+        if rotation in (90, 270):
+            width, height = height, width
+        return SourceInfo(self.name, width, height, self.rate_hz, rotation, self.live, self.claimed_frames)
 
     def next(self) -> av.VideoFrame | None:
         """The next frame in order of showing, None at the end."""
@@ -102,16 +135,22 @@ class Opened:
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         packets = self._container.demux(self._stream)
-        while True:
+        while not self._stop():
             try:
                 packet = next(packets)
             except StopIteration:
                 break
             except av.error.FFmpegError as error:
+                self.cause = broke_off(error)
                 self._note(f"{self.name}: reading ended early ({error.strerror})")
                 yield from self._decoded_of(None)
                 break
+            self.packets += packet.size > 0
             self._discarded += bool(packet.is_discard)
+            if self._on_packet is not None:
+                self._on_packet(packet)
+            if self.live:
+                self._compare_clocks(packet)
             yield from self._decoded_of(packet)
         self._sum_up()
 
@@ -121,14 +160,31 @@ class Opened:
         except av.error.EOFError:
             return
         except av.error.FFmpegError:
-            self._damaged += 1  # the next packets may well decode
+            self.damaged += 1  # the next packets may well decode
             return
         self._decoded += len(frames)
-        yield from frames
+        for frame in frames:
+            self.corrupt += frame.is_corrupt
+            if self.live:
+                self._count_missing(self.presentation_ns(frame))
+            yield frame
+
+    def _count_missing(self, shown_ns: int | None) -> None:
+        """The pictures that by the source's own times, and at an even rate, were between this one and the last."""
+        if shown_ns is not None and self._shown_ns is not None and 0 < shown_ns - self._shown_ns < _COUNTED_NS:
+            self.missing += max(0, round((shown_ns - self._shown_ns) * 1e-9 * self.rate_hz) - 1)
+        self._shown_ns = shown_ns
+
+    def _compare_clocks(self, packet: "av.Packet[av.VideoStream]") -> None:
+        """How far the camera's clock is ahead of ours by its sender reports, less the delay of the way."""
+        if not packet.has_sidedata(_REFERENCE_TIME):
+            return
+        (unix_us,) = struct.unpack_from("=q", bytes(packet.get_sidedata(_REFERENCE_TIME)))
+        self.clock_ahead_ns = unix_us * 1000 - time.time_ns()
 
     def _sum_up(self) -> None:
-        if self._damaged:
-            self._note(f"{self.name}: {self._damaged} damaged packets were skipped")
+        if self.damaged:
+            self._note(f"{self.name}: {self.damaged} damaged packets were skipped")
         claimed = (self.claimed_frames or 0) - self._discarded
         if 0 < self._decoded < claimed:
             self._note(
@@ -136,77 +192,47 @@ class Opened:
             )
 
 
-def _open(uri: str, settings: Settings) -> av.container.InputContainer:
+def silence_s(uri: str, settings: Settings) -> float:
+    """How long a source may say nothing."""
+    is_rtsp = scheme_of(uri).startswith("rtsp")
+    return min(settings.silence_s, settings.timeout_s) if is_rtsp else settings.timeout_s
+
+
+def _open(uri: str, settings: Settings, accelerator: Accelerator, patience_s: float) -> av.container.InputContainer:
     device = device_of(uri)
     scheme = scheme_of(uri)
     options = {}
     if scheme.startswith("rtsp"):
-        options = {"rtsp_transport": settings.rtsp_transport, "timeout": str(round(settings.timeout_s * 1e6))}
+        options = {
+            "rtsp_transport": settings.rtsp_transport,
+            "allowed_media_types": "video",
+            "timeout": str(round(patience_s * 1e6)),
+            "analyzeduration": str(_ANALYSED_US),
+        }
     # Without "file:" a colon in a file's name would read as a protocol.
-    address = device or (uri if scheme else f"file:{uri}")
-    timeout = (settings.timeout_s, settings.timeout_s)
+    address = device or (escaped(uri) if scheme else f"file:{uri}")
     began = time.monotonic()
     try:
-        return av.open(address, format="v4l2" if device else None, options=options, timeout=timeout)
+        return av.open(
+            address,
+            format="v4l2" if device else None,
+            options=options,
+            timeout=(patience_s, _LATER * silence_s(uri, settings)),
+            hwaccel=accelerator.opening(),
+        )
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        # Some protocols report their time-out as broken data.
-        is_late = bool(scheme) and time.monotonic() - began > 0.95 * settings.timeout_s
-        reason = _LATE.format(timeout_s=settings.timeout_s) if is_late else _reason(error, uri)
-        raise SourceError(f"{masked(uri)}: {reason}") from None
+        is_late = bool(scheme) and time.monotonic() - began > 0.95 * patience_s
+        raise refused(uri, error, patience_s if is_late else None) from None
 
 
 def _video_of(container: av.container.InputContainer, name: str) -> av.VideoStream:
     streams = [stream for stream in container.streams.video if not int(stream.disposition) & _ATTACHED_PICTURE]
     if not streams:
         kinds = ", ".join(sorted({stream.type for stream in container.streams} - {"video"})) or "nothing"
-        raise SourceError(f"{name}: no video in it, only {kinds}; give a file or stream that has pictures")
+        raise SourceError(f"{name}: no video in it, only {kinds}; give a file or stream that has pictures", "no_video")
     stream = max(streams, key=lambda candidate: candidate.codec_context.width * candidate.codec_context.height)
     if stream.codec_context is None:
-        raise SourceError(f"{name}: its video codec is unknown; convert it, for example to H.264, with ffmpeg")
+        raise SourceError(
+            f"{name}: its video codec is unknown; convert it, for example to H.264, with ffmpeg", "no_video"
+        )
     return stream
-
-
-def _reason(error: Exception, uri: str) -> str:
-    if isinstance(error, av.error.FileNotFoundError):
-        return _missing(uri)
-    if isinstance(error, av.error.InvalidDataError | av.error.EOFError):
-        return _unreadable(uri)
-    for kinds, reason in _REASONS:
-        if isinstance(error, kinds):
-            return reason
-    text = error.strerror if isinstance(error, OSError | av.error.FFmpegError) else type(error).__name__
-    remedy = "check address, host name and network" if scheme_of(uri) else "check that ffplay can show it"
-    return f"cannot be opened ({text}); {remedy}"
-
-
-def _missing(uri: str) -> str:
-    if device_of(uri):
-        return "no such device; plug the camera in and look at ls /dev/video*"
-    return "no such file; check the path" if not scheme_of(uri) else "not there; check the address"
-
-
-def _unreadable(uri: str) -> str:
-    if scheme_of(uri):
-        return "answers, but not with video; check the address"
-    path = Path(uri)
-    if path.is_file() and path.stat().st_size == 0:
-        return "the file is empty; record or copy it again"
-    return "not a video that can be read, or cut off before its index was written; check that ffplay can show it"
-
-
-_LATE: Final = "no answer within {timeout_s:g} s; check the network, or raise source.timeout_s"
-_REASONS: Final[tuple[tuple[tuple[type[Exception], ...], str], ...]] = (
-    (
-        (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
-        "the server refuses user and password; check them (special characters need %-encoding)",
-    ),
-    ((av.error.HTTPNotFoundError,), "the server has no such stream (404); check the path of the address"),
-    ((av.error.HTTPError,), "the server refuses; check the address in a browser or with ffplay"),
-    ((av.error.ConnectionRefusedError,), "connection refused; check host and port, and that the camera is on"),
-    ((av.error.ExitError, av.error.TimeoutError), "no answer; check address and network"),
-    ((av.error.PermissionError,), "may not be read; check its permissions"),
-    (
-        (av.error.ProtocolNotFoundError,),
-        "protocol not built in; let ffmpeg pass it on (-c copy -f mpegts udp://127.0.0.1:5000) and give that address",
-    ),
-)

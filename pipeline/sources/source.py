@@ -1,6 +1,5 @@
-"""What every source of pictures offers, and what they share: names without credentials, pacing, media time."""
+"""What every source of pictures offers, and how they wait."""
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,22 +9,12 @@ from pipeline.picture import Picture, Rotation
 
 Stop = Callable[[], bool]
 
-# Up to the last @: a password may hold / and @ although it should not, and must not be shown either way.
-_CREDENTIALS: Final = re.compile(r"(?<=://).*@")
-_SECRET_IN_QUERY: Final = re.compile(r"(?i)([?&;][^=&;\s]*(?:pass|pwd|token|key|secret|auth|sig)[^=&;\s]*=)[^&;#\s]+")
 _TURN_S: Final = 0.05
-_JUMP_BACK_NS: Final = 500_000_000
-_TICK_NS: Final = 1_000
 
 
 def never() -> bool:
     """A `stop` that never says so."""
     return False
-
-
-def masked(uri: str) -> str:
-    """The address with user, password and secrets in its query replaced by ***: the only form ever shown."""
-    return _SECRET_IN_QUERY.sub(r"\1***", _CREDENTIALS.sub("***@", uri))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +61,6 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of file, device or connection; safe at any time and more than once."""
         ...
-
-
-class MediaClock:
-    """Presentation times to `t_media_ns`: strictly growing, whatever the container says."""
-
-    def __init__(self, rate_hz: float, first_ns: int = 0) -> None:
-        self._period_ns = round(1e9 / rate_hz)
-        self._next_ns = first_ns
-        self._last_ns: int | None = None
-        self._offset_ns: int | None = None
-
-    def at(self, presentation_ns: int | None) -> int:
-        """Media time of the next picture, which the container shows at `presentation_ns`; None if it does not say."""
-        if presentation_ns is None:
-            return self._advance(self._next_ns)
-        if self._offset_ns is None or presentation_ns + self._offset_ns < self._next_ns - _JUMP_BACK_NS:
-            # The first picture, the first after a reconnection, or a clock that started again: go on from here.
-            self._offset_ns = self._next_ns - presentation_ns
-        return self._advance(presentation_ns + self._offset_ns)
-
-    def resume(self, gap_ns: int) -> None:
-        """The container's clock starts anew, `gap_ns` after the last picture."""
-        self._offset_ns = None
-        if self._last_ns is not None:
-            self._next_ns = self._last_ns + max(gap_ns, _TICK_NS)
-
-    def _advance(self, t_ns: int) -> int:
-        t_ns = t_ns if self._last_ns is None else max(t_ns, self._last_ns + _TICK_NS)
-        self._last_ns, self._next_ns = t_ns, t_ns + self._period_ns
-        return t_ns
 
 
 def wait(seconds: float, stop: Stop) -> bool:

@@ -36,4 +36,5 @@ class Capture:
             slot=slot,
             generation=generation,
             rate_hz=self._rate_hz,
+            presentation_ns=picture.presentation_ns,
         )

@@ -9,7 +9,19 @@ import msgspec
 from engines.skeleton import JOINT_NAMES, MIRROR_PAIRS, PARENTS
 from pipeline.edges.versions import posecast_version
 from pipeline.errors import EndpointError
-from pipeline.messages import End, Event, Health, Hello, PoseFrame, encode, moment_of
+from pipeline.messages import (
+    End,
+    Event,
+    EventKind,
+    Health,
+    Hello,
+    PoseFrame,
+    SourceChange,
+    SourceState,
+    encode,
+    moment_of,
+    topic_of,
+)
 
 UNITS: Final = {
     "_ns": "nanoseconds",
@@ -40,6 +52,15 @@ REVISIONS: Final = ("provisional", "refined", "final")
 """In the order in which they supersede one another."""
 
 
+_KINDS: Final[dict[SourceState, EventKind]] = {
+    "connecting": "source_connecting",
+    "live": "source_live",
+    "stalled": "source_stalled",
+    "lost": "source_lost",
+    "ended": "source_ended",
+}
+
+
 class Publish:
     """From poses and events to topics and bytes.
 
@@ -62,7 +83,7 @@ class Publish:
             streams=self._streams,
         )
 
-    def step(self, message: PoseFrame | Event | End) -> list[tuple[str, bytes]]:
+    def step(self, message: PoseFrame | Event | SourceChange | End) -> list[tuple[str, bytes]]:
         """Topic and payload of a message.
 
         The public form of End is the event `stream_ended`. It comes before; where it did not, because nothing was ever
@@ -70,11 +91,13 @@ class Publish:
         """
         match message:
             case PoseFrame():
-                return [(f"pose/{message.stream}", encode(message))]
+                return [(topic_of(message), encode(message))]
             case Event():
                 if message.kind == "stream_ended":
                     self._close(message.stream)
-                return [(f"event/{message.stream}", encode(message))]
+                return [(topic_of(message), encode(message))]
+            case SourceChange():
+                return self.step(_changed(message))
             case End():
                 return self.step(_ended(message)) if message.stream in self._hello.streams else []
 
@@ -93,7 +116,11 @@ class Publish:
 
     def health(self, health: Health) -> tuple[str, bytes]:
         """Topic and payload of a stage's heartbeat."""
-        return f"health/{health.stage}", encode(health)
+        return topic_of(health), encode(health)
+
+
+def _changed(change: SourceChange) -> Event:
+    return Event(**moment_of(change), kind=_KINDS[change.state], detail=change.detail, cause=change.cause)
 
 
 def _ended(end: End) -> Event:

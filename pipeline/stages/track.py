@@ -64,6 +64,7 @@ class Tracker:
         self._number = self._told_number = 0
         self._state: TrackState = "none"
         self._presence = 0.0
+        self._size_px = (0, 0)
         self._looked_ns = self._surveyed_ns = self._seen_ns = 0
         self._t_ns = LATEST_NS
         self.dropped: Counter[str] = Counter()
@@ -105,7 +106,9 @@ class Tracker:
 
     def _track(self, frame: Frame, picture: Picture) -> Iterator[Track]:
         """One `Track`, as soon as the subject's place is known; then what only the next frame's needs."""
-        if frame.t_media_ns <= self._t_ns:  # the source began, maybe again
+        size_px = (frame.width, frame.height)
+        if frame.t_media_ns <= self._t_ns or size_px != self._size_px:  # the source began again, or is another one
+            self._size_px = size_px
             self._begin(frame)
         if self._subject is not None:
             self._subject.predict((frame.t_media_ns - self._t_ns) * 1e-9)

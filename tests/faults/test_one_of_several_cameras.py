@@ -134,8 +134,9 @@ def test_a_camera_that_keeps_dying_is_given_up_and_the_other_runs_to_its_end(end
     assert left_behind(sorted(seen)) == []
 
 
-def test_a_camera_that_is_not_there_does_not_keep_the_other_from_running(endpoint, lasting) -> None:
-    gone = f"rtsp://user:secret@127.0.0.1:{rtsp.free_port()}/live"
+def test_a_source_that_is_not_there_does_not_keep_the_other_from_running(endpoint, lasting) -> None:
+    """A camera would be waited for; what is to be played at its own speed has to be there."""
+    gone = f"http://user:secret@127.0.0.1:{rtsp.free_port()}/film"
     with running("run", f"here={lasting(3)}", f"gone={gone}", "--paced", "--endpoint", endpoint) as run:
         heard = Heard(endpoint)
         heard.until(lambda: heard.subscription.ended)
@@ -145,7 +146,7 @@ def test_a_camera_that_is_not_there_does_not_keep_the_other_from_running(endpoin
         assert run.wait(10) == 2
         complaints = run.stderr.read() if run.stderr else ""
         assert complaints.count("\n") == 1
-        assert "gone is given up: rtsp://" in complaints
+        assert "gone is given up: http://" in complaints
         assert "secret" not in complaints
         heard.subscription.close()
 

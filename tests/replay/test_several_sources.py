@@ -11,11 +11,12 @@ from engines.codecs import Crop, img_from_crop
 from engines.contracts import CROP_H, CROP_W
 from pipeline import config
 from pipeline.messages import Event, Observation, PoseFrame, Track
+from pipeline.run_dir import new_run_dir
 from pipeline.stage import Host
 from pipeline.stages import encode
 from pipeline.streams import Stream
 from pipeline.subscribe import Subscription
-from pipeline.supervisor import Supervisor, new_run_dir
+from pipeline.supervisor import Supervisor
 from pipeline.topology import STAGES
 from tests.media import HEIGHT, WIDTH, film
 from tests.posecast import SAMPLE, left_behind, require_weights

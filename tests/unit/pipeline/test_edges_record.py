@@ -8,8 +8,9 @@ import pytest
 from engines.skeleton import JOINT_NAMES
 from pipeline.edges.output import part_of, whole_file
 from pipeline.edges.poses import REVISIONS, Poses
-from pipeline.edges.record import Recorder, weights_manifest
+from pipeline.edges.record import Recorder
 from pipeline.edges.truth import Truth
+from pipeline.edges.versions import weights_manifest
 from pipeline.errors import OutputError
 from pipeline.messages import Event, Health, PoseFrame, Stamp
 

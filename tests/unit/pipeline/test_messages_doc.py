@@ -23,6 +23,8 @@ from pipeline.messages import (
     PoseFrame,
     Provenance,
     Revision,
+    SourceHealth,
+    SourceState,
     Stamp,
     decode_public,
 )
@@ -34,7 +36,8 @@ PUBLIC = (PoseFrame, Event, Health, Hello)
 
 
 def section(title: str) -> str:
-    return re.split(r"^## ", TEXT.split(f"\n## {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    text = re.split(rf"^###? {title}$", TEXT, maxsplit=1, flags=re.MULTILINE)[1]
+    return re.split(r"^## |^### SourceHealth", text, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def documented(title: str) -> dict[str, str]:
@@ -79,7 +82,7 @@ def test_every_public_field_is_documented_with_its_type_and_no_other(struct):
     assert f"`type` is `{struct.__struct_config__.tag}`" in section(struct.__name__)
 
 
-@pytest.mark.parametrize("struct", (DiveReport, JumpReport), ids=lambda struct: struct.__name__)
+@pytest.mark.parametrize("struct", (DiveReport, JumpReport, SourceHealth), ids=lambda struct: struct.__name__)
 def test_every_field_of_a_report_is_documented_with_its_type_and_no_other(struct):
     assert documented(struct.__name__) == {field.name: words(field.type) for field in msgspec.structs.fields(struct)}
 
@@ -89,6 +92,9 @@ def test_every_value_of_a_choice_is_documented():
         assert f"`{value}`" in section("Event")
     for value in (*typing.get_args(Revision), *typing.get_args(Provenance), *typing.get_args(Phase)):
         assert f"`{value}`" in section("PoseFrame")
+    for value in typing.get_args(SourceState):
+        assert f"`{value}`" in section("SourceHealth")
+        assert f"`source_{value}`" in section("Event")
     for value in POSITIONS:
         assert f"`{value}`" in section("DiveReport")
     for row in STAGES:

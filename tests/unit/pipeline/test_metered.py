@@ -13,7 +13,6 @@ from pipeline.meter import Calls, Meter
 from pipeline.metered import Spent
 from pipeline.runner import Pulse
 from pipeline.stage import Host
-from pipeline.topology import Layout
 from tests.posecast import require_weights
 
 METERED = from_mapping({"engines": {"metered": True}}, "test")
@@ -86,7 +85,7 @@ def test_the_heartbeat_tells_what_was_spent():
             sent.append(message)
             return True
 
-    pulse = Pulse(Layout(["main"], Config().processes).node("track", "main"), Control())
+    pulse = Pulse("track", "main", Control())
     pulse.spent.calls["stn"] += 3
     pulse.spent.cpu_ns["stn"] += 4_500_000
     pulse.beat(Counter(), state="running")

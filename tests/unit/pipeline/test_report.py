@@ -74,7 +74,7 @@ def test_the_live_table_has_every_stage_its_drops_and_its_error():
         ),
         "decode": Health(stream="main", stage="decode", pid=1, t_unix_ns=0, state="failed", error="no [file]"),
     }
-    text = text_of(health_table(Layout(["main"], Config().processes).nodes, beats))
+    text = text_of(health_table([row.name for row in STAGES], beats))
     assert row(text, "track").split()[:9] == ["track", "running", "9", "8", "1", "overrun", "4.2", "9.0", "123"]
     assert "OpenVINO [bf16]" in row(text, "track")
     assert "no [file]" in row(text, "decode")
@@ -93,7 +93,7 @@ def test_the_files_and_the_next_command_are_named(tmp_path):
 def test_the_live_table_of_several_cameras_has_a_row_for_each():
     layout = Layout(["left", "right"], Config().processes)
     beat = Health(stream="right", stage="track", pid=1, t_unix_ns=0, state="running", received=77)
-    text = text_of(health_table(layout.nodes, {"track.right": beat}))
+    text = text_of(health_table([node.name for node in layout.nodes], {"track.right": beat}))
     assert row(text, "track.right").split()[:3] == ["track.right", "running", "77"]
     assert "waiting" in row(text, "track.left")
     assert len(text.splitlines()) == 1 + len(layout.nodes)

@@ -62,7 +62,7 @@ class Stand:
         beat = Outbox(self.context, endpoint(folder, "supervisor"), queue=64, blocking=False)
         node = Layout(["a", "b"], Config().processes).node("decode")
         self.stop = Stop()
-        self.runner = Runner(node, self.computation, inbox, out, Pulse(node, beat), self.stop)
+        self.runner = Runner(node, self.computation, inbox, out, Pulse("decode", "", beat), self.stop)
         self.thread = threading.Thread(target=self.runner.run)
         self.open = [inbox, self.reader, *[_Discarding(box) for box in (self.writer, out, beat)]]
 

@@ -11,13 +11,15 @@ import pytest
 from PIL import Image
 
 from pipeline import config
+from pipeline.address import device_of, masked, scheme_of
 from pipeline.errors import SourceError
 from pipeline.picture import Picture, cut
 from pipeline.sources import open_source
-from pipeline.sources.container import ContainerSource
-from pipeline.sources.opened import Opened, device_of, scheme_of
+from pipeline.sources.clock import MediaClock
+from pipeline.sources.live_pictures import LivePictures
+from pipeline.sources.opened import Opened
 from pipeline.sources.paced import Paced
-from pipeline.sources.source import MediaClock, Source, masked, wait
+from pipeline.sources.source import Source, wait
 from tests.media import HEIGHT, WIDTH, film, number_of, numbered, scene
 
 B_FRAMES = {"bf": "3", "g": "12"}
@@ -299,13 +301,6 @@ def test_a_container_clock_that_starts_again_goes_on() -> None:
     assert [clock.at(pts * 1_000_000) // 1_000_000 for pts in (9_000, 9_040, 100, 140)] == [0, 40, 80, 120]
 
 
-def test_a_reconnection_leaves_its_gap_in_time() -> None:
-    clock = MediaClock(25.0, first_ns=1_000_000_000)
-    assert [clock.at(5_000_000_000), clock.at(5_040_000_000)] == [1_000_000_000, 1_040_000_000]
-    clock.resume(3_000_000_000)
-    assert [clock.at(7), clock.at(40_000_007)] == [4_040_000_000, 4_080_000_000]
-
-
 def test_wait_hears_stop_before_and_after() -> None:
     assert wait(0, lambda: False)
     assert wait(-1, lambda: False)
@@ -336,7 +331,9 @@ def test_played_faster_times_and_rate_are_those_of_a_faster_camera(with_b_frames
 
 def test_a_live_source_is_never_paced(with_b_frames, monkeypatch) -> None:
     monkeypatch.setattr(Opened, "_is_live", lambda self, uri: True)
-    assert isinstance(opened(with_b_frames, paced=True), ContainerSource)
+    source = opened(with_b_frames, paced=True)
+    assert isinstance(source, LivePictures)
+    source.close()
 
 
 def test_the_clips(shared) -> None:

@@ -1,0 +1,1 @@
+"""Recordings of runs: MCAP files with every public message, complete in themselves, readable after any death."""
