@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # What only computes shares the cores; whole runs of the pipeline, which keep time, have them to themselves.
 ONE_BY_ONE := tests/replay tests/soak $(addprefix tests/faults/test_,stages_killed.py one_of_several_cameras.py \
-	bad_inputs_source.py edges_killed.py recording_killed.py)
+	bad_inputs_source.py edges_killed.py recording_killed.py live_source.py live_run.py)
 
 .PHONY: demo test lint fix figures clean
 

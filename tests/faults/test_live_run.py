@@ -145,8 +145,8 @@ def test_a_wrong_password_ends_the_run_in_one_line(camera) -> None:
     assert not any(secret.decode() in line for secret in SECRETS)
 
 
-@pytest.mark.parametrize("state", ["absent", "mute", "live"])
-def test_it_can_be_stopped_in_every_state(camera, state) -> None:
+@pytest.mark.parametrize("state", ["absent", "mute"])
+def test_it_can_be_stopped_while_nothing_comes(camera, state) -> None:
     endpoint = f"tcp://127.0.0.1:{rtsp.free_port()}"
     address = f"rtsp://{quote(USER)}:{quote(PASSWORD, safe='')}@127.0.0.1"
     with Proxy(camera, present=state != "absent") as proxy:
@@ -155,8 +155,7 @@ def test_it_can_be_stopped_in_every_state(camera, state) -> None:
             heard = Heard(endpoint)
             try:
                 pids = wait_for_stages(run, patience_s=120)
-                kind = "source_live" if state == "live" else "source_connecting"
-                heard.until(lambda: kind in heard.kinds())
+                heard.until(lambda: "source_connecting" in heard.kinds())
                 began = time.monotonic()
                 run.send_signal(signal.SIGTERM)
                 assert run.wait(10) == 0
