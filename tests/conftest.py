@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("POSECAST_SHARED", ROOT.parent / "shared")) / "data"
@@ -16,6 +17,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # A script's background jobs are deaf to SIGINT, and what they start inherits that: programs under test must hear it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A deadline would make a test of what is right one of how busy the machine is.
+settings.register_profile("posecast", deadline=None)
+settings.load_profile("posecast")
 
 
 @pytest.fixture(scope="session")
