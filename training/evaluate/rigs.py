@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.camera import Camera
+from calibration.errors import CalibrationError
 from calibration.several import related
 from flight.centres import Recording, centres_of
 from flight.synchrony import body, common, offset_between, tops_of, watched
@@ -30,6 +31,7 @@ _BETWEEN_S: Final = 10.0
 _STANDS: Final = ("side", "front", "quarter")
 
 TITLE: Final = "Two cameras placed from a third by the divers all saw"
+REFUSED: Final = "rigs"
 RIGS: Final = 4
 DIVES_EACH: Final = 3
 _FIRST_SEED: Final = 9700
@@ -111,12 +113,21 @@ def _between(one: dive.Dive, t_s: Array) -> Array:
 def errors(limit: int) -> dict[str, Row]:
     """How well `posecast calibrate extrinsics --several` places two cameras against a third, its files left aside.
 
-    Each rig has dives of its own, from 10 m and 3 m by turns; the clocks are set by the flights alone.
+    Each rig has dives of its own, from 10 m and 3 m by turns; the clocks are set by the flights alone. Rigs that are
+    refused, as a user's would be, are counted.
     """
     count = min(limit or RIGS, RIGS)
-    found = [_errors(_FIRST_SEED + DIVES_EACH * k, 3.0 if k % 2 else 10.0) for k in range(count)]
+    found, refused = [], 0
+    for k in range(count):
+        try:
+            found.append(_errors(_FIRST_SEED + DIVES_EACH * k, 3.0 if k % 2 else 10.0))
+        except CalibrationError:
+            refused += 1
+    if not found:
+        return {REFUSED: {"of": float(count), "refused": float(refused)}}
     offset, baseline, turn, down = (np.concatenate(column) for column in zip(*found, strict=True))
     return {
+        REFUSED: {"of": float(count), "refused": float(refused)},
         "clock, ms": _spread(offset),
         "distance of the cameras, %": _spread(baseline),
         "turn of a camera, degrees": _spread(turn),
