@@ -109,6 +109,7 @@ async def browsing(url: str, profile: Path) -> AsyncIterator[Page]:
                     await page.size(1440, 900)
                     await _served(session, url)
                     await page.do("Page.navigate", url=url)
+                    await page.until("location.href !== 'about:blank' && document.readyState === 'complete'")
                     yield page
         finally:
             browser.kill()

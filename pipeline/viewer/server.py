@@ -155,9 +155,10 @@ class Server:
             while True:
                 await woken.wait()
                 woken.clear()
-                for item in mailbox.take():
-                    # Waits where the browser does not read; the mailbox drops meanwhile.
-                    await (socket.send_str(item) if isinstance(item, str) else socket.send_bytes(item))
+                while items := mailbox.take():
+                    for item in items:
+                        # Waits where the browser does not read; the mailbox drops meanwhile.
+                        await (socket.send_str(item) if isinstance(item, str) else socket.send_bytes(item))
 
     async def _close_when_over(self, socket: web.WebSocketResponse) -> None:
         await self._over.wait()

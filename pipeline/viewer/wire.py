@@ -46,8 +46,6 @@ class ViewPose(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     mm: tuple[Whole, ...] = ()
     cov_mm2: tuple[Whole, ...] = ()
     centre_mm: tuple[Whole, ...] = ()
-    seen: str = ""
-    """Of each joint the first letter of its provenance."""
 
 
 class ViewEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="event"):
@@ -115,7 +113,6 @@ def pose(message: PoseFrame, t_unix_ns: int) -> ViewPose:
         mm=_whole(joints, _MM),
         cov_mm2=_whole(message.joints_cov_m2, _MM2),
         centre_mm=_whole([centre_of(np.asarray(joints)).tolist()], _MM) if joints else (),
-        seen="".join(kind[0] for kind in message.provenance),
     )
 
 

@@ -3,6 +3,8 @@
 const RANK = { provisional: 0, refined: 1, final: 2 };
 const HOLD_MS = 300; // a pose is shown so long when none follows it
 const GAP_MS = 250; // over a longer gap is not interpolated
+const SPEED_OVER_MS = 200;
+const FASTEST_M_S = 18; // who falls from ten metres enters the water with 14
 const MOST_BYTES = 120e6;
 const MOST_FRAMES = 20000;
 
@@ -43,13 +45,35 @@ export class Frames {
   }
 
   /** Velocity of the centre of gravity around `t`, m/s, [x, y, z]; null where it is not known. */
-  velocityAt(t, around = 60) {
-    const a = this.poseAt(t - around);
-    const b = this.poseAt(t + around) ?? this.poseAt(t);
-    const dt = a && b ? Math.max(a.pose.t_ms, t - around) - Math.min(t + around, Math.max(b.pose.t_ms, t)) : 0;
-    if (!dt || a.pose.subject !== b.pose.subject || Math.abs(dt) < around) return null;
-    return a.centre.map((value, k) => (value - b.centre[k]) / dt);
+  velocityAt(t) {
+    const poses = this.wayTo(t + SPEED_OVER_MS / 2, SPEED_OVER_MS);
+    const [a, b] = [poses[0], poses.at(-1)];
+    if (!a || b.t_ms - a.t_ms < SPEED_OVER_MS / 3) return null;
+    return a.centre_mm.map((value, k) => (b.centre_mm[k] - value) / (b.t_ms - a.t_ms));
   }
+
+  /** Poses of one athlete without a gap, the last not later than `t`, the first not more than `over` ms before it. */
+  wayTo(t, over) {
+    const way = [];
+    for (let i = this.at(t); i >= 0 && this.list[i].t >= t - over; i--) {
+      const { pose } = this.list[i];
+      if (!pose) continue;
+      const next = way.at(-1);
+      if (!pose.tracked || !pose.centre_mm || (next && torn(pose, next))) {
+        if (way.length || t - pose.t_ms > HOLD_MS) break;
+        continue;
+      }
+      way.push(pose);
+    }
+    return way.reverse();
+  }
+}
+
+/** Whether two poses do not belong to one movement. */
+function torn(a, b) {
+  const dt = b.t_ms - a.t_ms;
+  const moved = Math.hypot(...a.centre_mm.map((value, k) => b.centre_mm[k] - value));
+  return a.subject !== b.subject || dt > GAP_MS || moved > FASTEST_M_S * dt + 300;
 }
 
 /** What came over the link, of the last `keepMs`. */

@@ -5,7 +5,7 @@ const LONGEST_WAIT_MS = 4000;
 const SILENCE_MS = 8000; // heartbeats come twice a second
 
 export class Link {
-  /** `on` has hello, pose, event, dive, health (a message each), picture(head, blob) and state(connected). */
+  /** `on` has hello, pose, event, dive, health (a message each), picture(head, blob), which may return a promise, and state(connected). */
   constructor(on) {
     this.on = on;
     this.stream = "";
@@ -50,9 +50,11 @@ export class Link {
     }
     const size = new DataView(data).getUint32(0, true);
     const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, size)));
-    this.on.picture(head, new Blob([new Uint8Array(data, 4 + size)], { type: "image/jpeg" }));
-    // posecast sends no more than a few pictures that were not confirmed: a slow line gets fewer, not later ones.
-    this.socket.send("seen");
+    const taken = this.on.picture(head, new Blob([new Uint8Array(data, 4 + size)], { type: "image/jpeg" }));
+    // posecast sends no more than a few pictures that were not confirmed: a slow line, or a slow computer, gets fewer
+    // of them, not later ones.
+    const { socket } = this;
+    Promise.resolve(taken).then(() => socket.readyState === WebSocket.OPEN && socket.send("seen"));
   }
 
   /** A connection that says nothing is none, whatever the network believes. */

@@ -5,6 +5,7 @@ import { Frames, Store } from "./frames.js";
 import { Link } from "./link.js";
 import { Dives, Numbers, say, Stages } from "./panels.js";
 import { placeOfDive, placeOfVenue } from "./places.js";
+import { Pace } from "./pace.js";
 import { Player, SPEEDS } from "./player.js";
 import { Space } from "./scene.js";
 import { Body } from "./skeleton.js";
@@ -18,6 +19,8 @@ const WAY_MS = 2500;
 const RATE_OVER_MS = 2000;
 const BEFORE_MS = 700; // of a dive that is shown again
 const AFTER_MS = 500;
+const WITHOUT_MS = 1000; // without a picture for so long, the poses tell the time
+const STEP_MS = 60; // the body in space is never further ahead of the picture
 const PANELS_EVERY_MS = 100;
 
 const $ = (id) => document.getElementById(id);
@@ -25,11 +28,15 @@ const $ = (id) => document.getElementById(id);
 const store = new Store(KEEP_MS);
 const clock = new Clock();
 const player = new Player(store, clock);
-const video = new Video($("video"));
+const video = new Video($("video"), (frame) => {
+  pictured = performance.now();
+  if (player.isLive) clock.arrived(frame.t, pictured);
+});
 const space = new Space($("scene"));
 const numbers = new Numbers();
 const dives = new Dives(again);
 const stages = new Stages();
+const pace = new Pace();
 const timeline = new Timeline($("scrub"), $("strip"), store, (t) => {
   if (player.frames !== store) player.live();
   player.pause(t);
@@ -39,6 +46,7 @@ let body = null;
 let venue = null;
 let connected = false;
 let lateMs = [];
+let pictured = -Infinity;
 
 const link = new Link({
   state(now) {
@@ -52,16 +60,15 @@ const link = new Link({
     const frame = store.addPose(message);
     if (!frame || message.revision !== "provisional") return;
     const now = performance.now();
-    clock.arrived(message.t_ms, now);
+    if (now - pictured > WITHOUT_MS) clock.arrived(message.t_ms, now);
     lateMs.push({ now, ms: message.age_ms });
     while (lateMs[0].now < now - RATE_OVER_MS) lateMs.shift();
   },
   picture(head, blob) {
     const frame = store.addPicture(head, blob);
-    if (!frame) return;
+    if (!frame) return null;
     $("empty").hidden = true;
-    if (!frame.pose) clock.arrived(frame.t, performance.now());
-    if (player.isLive && !document.hidden) video.prepare(frame);
+    return player.isLive && !document.hidden ? video.prepare(frame) : null;
   },
   event(message) {
     const time = new Date().toLocaleTimeString();
@@ -125,17 +132,6 @@ function again(dive) {
   if (all === poses) video.clear();
 }
 
-/** The way of the centre of gravity up to `t`: of a dive all of it, else of the last seconds. */
-function wayUpTo(frames, t) {
-  const from = player.dive ? -Infinity : t - WAY_MS;
-  const way = [];
-  for (let i = frames.at(t); i >= 0 && frames.list[i].t >= from; i--) {
-    const { pose } = frames.list[i];
-    if (pose?.tracked && pose.centre_mm) way.push(pose.centre_mm);
-  }
-  return way.reverse();
-}
-
 let shownPanels = 0;
 
 function draw(now) {
@@ -144,9 +140,9 @@ function draw(now) {
   const frames = player.frames;
   if (t !== null && body) {
     const frame = video.show(frames, t, player.isLive);
-    const moment = frames.poseAt(t);
-    space.draw(moment, wayUpTo(frames, t));
-    $("scene").shown = moment && { seq: moment.pose.seq, mm: moment.mm };
+    const inSpace = frame && t - frame.t < WITHOUT_MS ? Math.min(t, frame.t + STEP_MS) : t;
+    const moment = frames.poseAt(inSpace);
+    if (pace.allows(now)) space.draw(moment, frames.wayTo(inSpace, WAY_MS), now);
     if (now - shownPanels > PANELS_EVERY_MS) {
       shownPanels = now;
       panels(frames, t, frame, moment, now);
@@ -188,6 +184,8 @@ function buttons() {
   chip.dataset.state = !connected ? "away" : player.isLive ? "live" : "past";
   say($("pause"), player.mode === "paused" ? "▶" : "❚❚");
   $("live").ariaPressed = String(player.isLive);
+  $("doubt").ariaPressed = String(space.showsDoubt);
+  $("follow").ariaPressed = String(space.isFollowing);
   say($("speed"), `${player.isLive ? 1 : player.speed}×`);
   const behind = store.last && !player.isLive ? (player.t - store.last.t) / 1000 : 0;
   say($("ago"), player.isLive ? "live" : player.dive ? "dive" : `${number(behind)} s`);
@@ -206,12 +204,8 @@ $("speed").addEventListener("click", () => {
   player.speed = SPEEDS[(SPEEDS.indexOf(player.speed) + 1) % SPEEDS.length];
 });
 $("turned").addEventListener("click", () => space.reset());
-for (const [id, field] of [["doubt", "showsDoubt"], ["follow", "follows"]]) {
-  $(id).addEventListener("click", () => {
-    space[field] = !space[field];
-    $(id).ariaPressed = String(space[field]);
-  });
-}
+$("doubt").addEventListener("click", () => (space.showsDoubt = !space.showsDoubt));
+$("follow").addEventListener("click", () => (space.follows = !space.isFollowing));
 addEventListener("keydown", (event) => {
   if (event.target.closest?.("input") || event.ctrlKey || event.metaKey || event.altKey) return;
   const does = { " ": pauseOrPlay, ArrowLeft: () => player.step(-1), ArrowRight: () => player.step(1), l: () => player.live() };

@@ -84,8 +84,7 @@ export class Dives {
     const label = made("span", "code", code);
     label.append(made("small", "faint", sure && ` ${sure}`));
     const when = new Date(dive.t_unix_ms).toLocaleTimeString();
-    button.append(label, made("span", "what", turned(report)), made("span", "when", when));
-    button.append(made("span", "more", more(report)));
+    button.append(label, made("span", "what", turned(report)), made("span", "more", `${more(report)} · ${when}`));
     button.addEventListener("click", () => this.chosen(dive));
     dive.button = button;
     button.ariaPressed = "false";
@@ -135,6 +134,7 @@ export class Stages {
     ];
     cells.forEach((text, i) => say(row.cells[i], text));
     row.cells[4].className = drops.length ? "warn" : "";
+    row.element.title = cells[5];
     row.cells[4].title = drops.map(([cause, count]) => `${count} ${cause}`).join(", ");
   }
 

@@ -10,7 +10,10 @@ import { colour } from "./theme.js";
 import { LEFT, MIDDLE, RIGHT } from "./skeleton.js";
 
 const UP = new Vector3(0, 1, 0); // axis of three's cylinders
-const EYE = new Vector3(1.6, -6.2, 1.1); // from the athlete: beside the board, a little ahead and above
+const EYE = new Vector3(0.16, -1, 0.13); // direction from what is looked at: beside the board, a little ahead and above
+const NEAR_M = 6.5; // distance from an athlete of whose surroundings nothing is known
+const OVER_BOARD_M = 2.6; // how high heads go over the board
+const SETTLES_MS = 180; // how long the view takes to follow
 const MOST_WAY = 600;
 const BONE_M = 0.032;
 const JOINT_M = 0.046;
@@ -27,8 +30,10 @@ export class Space {
     this.controls.enableDamping = true;
     this.controls.maxDistance = 40;
     this.controls.minDistance = 1;
-    this.follows = true;
+    this.follows = null; // null: nobody has chosen; then only where the whole flight cannot be in view
+    this.showsDoubt = true;
     this.placed = false;
+    this.drawn = 0;
     this.sun = new DirectionalLight(0xffffff, 1.6);
     this.sun.position.set(3, -6, 9);
     this.sky = new HemisphereLight(0xffffff, 0x8899aa, 1.9);
@@ -74,9 +79,8 @@ export class Space {
     }
     this.bones = this.#many(new CylinderGeometry(BONE_M, BONE_M, 1, 12), new MeshLambertMaterial(), body.bones.length);
     this.joints = this.#many(new SphereGeometry(JOINT_M, 18, 12), new MeshLambertMaterial(), body.count);
-    const veil = new MeshBasicMaterial({ transparent: true, opacity: 0.1, depthWrite: false });
+    const veil = new MeshBasicMaterial({ transparent: true, opacity: 0.13, depthWrite: false });
     this.doubts = this.#many(new SphereGeometry(1, 20, 14), veil, body.count);
-    this.showsDoubt ??= true;
     this.paint();
   }
 
@@ -108,6 +112,7 @@ export class Space {
    * the water, `height`, `width` and `length` of the board, m; without `edge` only the water at `water`. Null: unknown.
    */
   furnish(place) {
+    if (!this.place !== !place) this.placed = false;
     this.place = place;
     this.#lay();
   }
@@ -133,16 +138,20 @@ export class Space {
     this.board.rotation.z = turn;
   }
 
-  /** Draw a pose (mm, as `Frames.poseAt` gives it; null: nobody) and the way of the centre of gravity, [[x, y, z]] in mm. */
-  draw(moment, way) {
+  /** Draw a pose (mm, as `Frames.poseAt` gives it; null: nobody) and the poses of the way there. */
+  draw(moment, way, now) {
+    const passed = Math.min(now - this.drawn, 1000);
+    this.drawn = now;
     if (moment) this.#pose(moment);
     else for (const mesh of [this.bones, this.joints, this.doubts]) if (mesh) mesh.count = 0;
     this.#way(way);
+    this.#look(moment, passed);
+    this.canvas.shown = moment && { seq: moment.pose.seq, mm: moment.mm };
     this.controls.update();
     this.renderer.render(this.scene, this.camera);
   }
 
-  #pose({ pose, mm, centre }) {
+  #pose({ pose, mm }) {
     const at = (joint) => new Vector3(mm[3 * joint] / 1000, mm[3 * joint + 1] / 1000, mm[3 * joint + 2] / 1000);
     const matrix = new Matrix4();
     const joints = Array.from({ length: this.body.count }, (_, joint) => at(joint));
@@ -163,7 +172,6 @@ export class Space {
       this.floor = Math.min(...joints.map((point) => point.z));
       this.#lay();
     }
-    this.#look(new Vector3(...centre).divideScalar(1000));
   }
 
   #sized(matrix, point, joint) {
@@ -176,7 +184,7 @@ export class Space {
     const matrix = new Matrix4();
     const count = Math.min(way.length, MOST_WAY);
     for (let i = 0; i < count; i++) {
-      const [x, y, z] = way[way.length - count + i];
+      const [x, y, z] = way[way.length - count + i].centre_mm;
       positions.setXYZ(i, x / 1000, y / 1000, z / 1000);
       this.dots.setMatrixAt(i, matrix.makeTranslation(x / 1000, y / 1000, z / 1000));
     }
@@ -186,19 +194,40 @@ export class Space {
     this.dots.instanceMatrix.needsUpdate = true;
   }
 
+  get isFollowing() { return this.follows ?? !this.place; }
+
   /** The eye goes with the athlete, by just as much as the athlete moves, so that a turned view stays turned. */
-  #look(centre) {
+  #look(moment, passed) {
+    const centre = moment && new Vector3(...moment.centre).divideScalar(1000);
     if (!this.placed) {
-      this.placed = true;
-      this.controls.target.copy(centre);
-      this.camera.position.copy(centre).add(EYE);
+      this.#stand(centre);
       return;
     }
-    if (!this.follows) return;
+    if (!this.isFollowing || !centre) return;
     const step = centre.sub(this.controls.target);
-    step.multiplyScalar(step.length() > 8 ? 1 : 0.12);
+    step.multiplyScalar(step.length() > 8 ? 1 : 1 - Math.exp(-passed / SETTLES_MS));
     this.controls.target.add(step);
     this.camera.position.add(step);
+  }
+
+  /** The first view: of the whole flight where board and water are known, else of the athlete. */
+  #stand(centre) {
+    if (!this.place && !centre) return;
+    this.placed = true;
+    let distance = NEAR_M;
+    if (this.place) {
+      const { edge, out, water } = this.place;
+      const tall = edge[2] + OVER_BOARD_M - water + 0.6;
+      const wide = Math.max(3.6, 0.9 * tall);
+      this.controls.target.set(edge[0] + 0.7 * out[0], edge[1] + 0.7 * out[1], water - 0.3 + tall / 2);
+      distance = Math.max(tall, wide / this.camera.aspect) / 2 / Math.tan((this.camera.fov * Math.PI) / 360) + 0.6;
+    } else {
+      this.controls.target.copy(centre);
+    }
+    // Beside the board, on the side from which the flight goes to the right.
+    const turn = this.place ? Math.atan2(this.place.out[1], this.place.out[0]) : 0;
+    const eye = EYE.clone().applyAxisAngle(new Vector3(0, 0, 1), turn).normalize().multiplyScalar(distance);
+    this.camera.position.copy(this.controls.target).add(eye);
   }
 
   /** The first view again. */

@@ -6,7 +6,9 @@ const DECODED = 16; // pictures that are kept decoded, 2 MB each
 const AHEAD = 4;
 
 export class Video {
-  constructor(canvas) {
+  /** `ready` is called with a frame whose picture has been decoded. */
+  constructor(canvas, ready) {
+    this.ready = ready;
     this.canvas = canvas;
     this.context = canvas.getContext("2d", { alpha: false });
     this.body = null;
@@ -17,12 +19,16 @@ export class Video {
     new ResizeObserver(() => this.#fit()).observe(canvas);
   }
 
-  /** Decode a frame's picture, so that it is there when its time comes. */
+  /** Decode a frame's picture, so that it is there when its time comes; a promise of that. */
   prepare(frame) {
-    if (!frame?.blob || this.decoded.has(frame)) return;
+    if (!frame?.blob || this.decoded.has(frame)) return null;
     this.decoded.set(frame, null);
-    createImageBitmap(frame.blob).then(
-      (bitmap) => (this.decoded.has(frame) ? this.decoded.set(frame, bitmap) : bitmap.close()),
+    const done = createImageBitmap(frame.blob).then(
+      (bitmap) => {
+        if (!this.decoded.has(frame)) return bitmap.close();
+        this.decoded.set(frame, bitmap);
+        return this.ready(frame);
+      },
       () => this.decoded.delete(frame),
     );
     for (const old of this.decoded.keys()) {
@@ -31,6 +37,7 @@ export class Video {
       this.decoded.get(old)?.close();
       this.decoded.delete(old);
     }
+    return done;
   }
 
   /** Show the newest picture that is not later than `t`; returns its frame, null where there is none. */

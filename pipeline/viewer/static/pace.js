@@ -1,0 +1,25 @@
+// Where drawing in space is slow, a computer without a graphics processor, it is done less often: the picture comes first.
+
+const SLOW_MS = 30;
+const QUICK_MS = 19;
+const EVERY = 20; // frames between two looks at how it goes
+const MOST_LEFT_OUT = 5;
+
+export class Pace {
+  constructor() {
+    Object.assign(this, { leftOut: 0, count: 0, since: null });
+  }
+
+  /** Whether the frame at `now`, ms, is one in which space is drawn; asked once a frame. */
+  allows(now) {
+    this.since ??= now;
+    this.count++;
+    if (this.count % EVERY === 0) {
+      const took = (now - this.since) / EVERY;
+      this.since = now;
+      if (took > SLOW_MS) this.leftOut = Math.min(MOST_LEFT_OUT, this.leftOut + 1);
+      else if (took < QUICK_MS) this.leftOut = Math.max(0, this.leftOut - 1);
+    }
+    return this.count % (this.leftOut + 1) === 0;
+  }
+}
