@@ -94,7 +94,7 @@ class Page:
 
 @contextlib.asynccontextmanager
 async def browsing(url: str, profile: Path) -> AsyncIterator[Page]:
-    """A page at `url`; the browser is gone when the block is left."""
+    """A page at `url`, opened as soon as somebody serves there; the browser is gone when the block is left."""
     command = [require_chromium(), *_FLAGS, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as browser:
         try:
