@@ -1,5 +1,5 @@
-"""The page of a real run in a real browser: skeletons lie on the athlete of the same frame, time can be gone back in, and
-the page comes back after posecast did."""
+"""The page of a real run in a real browser: skeletons lie on the athlete of the same frame, one can go back in time,
+and the page comes back after posecast did."""
 
 import asyncio
 import base64
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.slow
 SAMPLES = 8
 FLYING = "['flight', 'entry'].includes(document.getElementById('phase').textContent)"
 SHOWN = "document.getElementById('video').shown"
-LOOK = f"""(() => {{
+LOOK = """(() => {
   const canvas = document.getElementById('video');
-  return {{ ...canvas.shown, width: canvas.width, picture: canvas.toDataURL('image/jpeg', 0.9) }};
-}})()"""
+  return { ...canvas.shown, width: canvas.width, picture: canvas.toDataURL('image/jpeg', 0.9) };
+})()"""
 
 
 @cache
@@ -117,7 +117,9 @@ async def go_back(page: Page) -> None:
     assert (await page.evaluate(SHOWN))["seq"] == paused["seq"]
     await page.evaluate(press.format("back"))
     await page.until(f"{SHOWN}.seq < {paused['seq']}")
-    scrub = "(() => {{ const s = document.getElementById('scrub'); s.value = {}; s.dispatchEvent(new Event('input')); }})()"
+    scrub = (
+        "(() => {{ const s = document.getElementById('scrub'); s.value = {}; s.dispatchEvent(new Event('input')); }})()"
+    )
     await page.evaluate(scrub.format(-3))
     await page.until(f"{SHOWN}.t < {paused['t']} - 1000")
     await page.evaluate("document.querySelector('#dives button').click()")

@@ -1,4 +1,4 @@
-// What time it is on the page: media time, late by just so much that nearly every frame is there when its time comes.
+// What time it is on the page: media time, late by just so much that most frames are there when their time comes.
 
 const OVER_MS = 3000;
 const MOST_LATE_MS = 600;
@@ -35,10 +35,10 @@ export class Clock {
     return now - this.offset;
   }
 
-  /** Delay of all but one in twenty frames, and half an interval more for the picture to be decoded. */
+  /** Delay of three in five frames (the others are shown when they come), and half an interval more for the picture to be decoded. */
   #aim() {
     const delays = this.arrivals.map(({ t, now }) => now - t).sort((a, b) => a - b);
-    const most = delays[Math.floor(0.95 * (delays.length - 1))];
+    const most = delays[Math.floor(0.6 * (delays.length - 1))];
     const span = this.arrivals.at(-1).t - this.arrivals[0].t;
     const interval = this.arrivals.length > 1 ? span / (this.arrivals.length - 1) : 33;
     return Math.min(most, delays[0] + MOST_LATE_MS) + Math.min(interval, 50) / 2;

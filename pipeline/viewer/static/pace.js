@@ -3,7 +3,7 @@
 const SLOW_MS = 30;
 const QUICK_MS = 19;
 const EVERY = 20; // frames between two looks at how it goes
-const MOST_LEFT_OUT = 5;
+const MOST_LEFT_OUT = 9;
 
 export class Pace {
   constructor() {
@@ -17,7 +17,7 @@ export class Pace {
     if (this.count % EVERY === 0) {
       const took = (now - this.since) / EVERY;
       this.since = now;
-      if (took > SLOW_MS) this.leftOut = Math.min(MOST_LEFT_OUT, this.leftOut + 1);
+      if (took > SLOW_MS) this.leftOut = Math.min(MOST_LEFT_OUT, this.leftOut + 2);
       else if (took < QUICK_MS) this.leftOut = Math.max(0, this.leftOut - 1);
     }
     return this.count % (this.leftOut + 1) === 0;
