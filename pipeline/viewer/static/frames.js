@@ -4,6 +4,7 @@ const RANK = { provisional: 0, refined: 1, final: 2 };
 const HOLD_MS = 300; // a pose is shown so long when none follows it
 const GAP_MS = 250; // over a longer gap is not interpolated
 const SPEED_OVER_MS = 200;
+const REFINED_AFTER_MS = 700;
 const FASTEST_M_S = 18; // who falls from ten metres enters the water with 14
 const MOST_BYTES = 120e6;
 const MOST_FRAMES = 20000;
@@ -44,9 +45,15 @@ export class Frames {
     return { pose: before, mm: mixed(before.mm, after?.mm), centre: mixed(before.centre_mm, after?.centre_mm) };
   }
 
-  /** Velocity of the centre of gravity around `t`, m/s, [x, y, z]; null where it is not known. */
+  /**
+   * Velocity of the centre of gravity at `t`, or a little before, m/s, [x, y, z]; null where it is not known. Provisional
+   * poses are each placed anew and tell nothing of it.
+   */
   velocityAt(t) {
-    const poses = this.wayTo(t + SPEED_OVER_MS / 2, SPEED_OVER_MS);
+    const half = SPEED_OVER_MS / 2;
+    const known = this.wayTo(t + half, half + REFINED_AFTER_MS).filter(({ revision }) => revision !== "provisional");
+    const last = known.at(-1)?.t_ms ?? 0;
+    const poses = known.filter(({ t_ms }) => t_ms >= last - SPEED_OVER_MS);
     const [a, b] = [poses[0], poses.at(-1)];
     if (!a || b.t_ms - a.t_ms < SPEED_OVER_MS / 3) return null;
     return a.centre_mm.map((value, k) => (b.centre_mm[k] - value) / (b.t_ms - a.t_ms));

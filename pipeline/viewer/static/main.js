@@ -20,7 +20,7 @@ const RATE_OVER_MS = 2000;
 const BEFORE_MS = 700; // of a dive that is shown again
 const AFTER_MS = 500;
 const WITHOUT_MS = 1000; // without a picture for so long, the poses tell the time
-const STEP_MS = 60; // the body in space is never further ahead of the picture
+const STEP_MS = 45; // the body in space is never further ahead of the picture
 const PANELS_EVERY_MS = 100;
 
 const $ = (id) => document.getElementById(id);
@@ -140,12 +140,13 @@ function draw(now) {
   const frames = player.frames;
   if (t !== null && body) {
     const frame = video.show(frames, t, player.isLive);
-    const inSpace = frame && t - frame.t < WITHOUT_MS ? Math.min(t, frame.t + STEP_MS) : t;
+    const ahead = player.mode === "paused" ? 0 : STEP_MS;
+    const inSpace = frame && t - frame.t < WITHOUT_MS ? Math.min(t, frame.t + ahead) : t;
     const moment = frames.poseAt(inSpace);
     if (pace.allows(now)) space.draw(moment, frames.wayTo(inSpace, WAY_MS), now);
     if (now - shownPanels > PANELS_EVERY_MS) {
       shownPanels = now;
-      panels(frames, t, frame, moment, now);
+      panels(frames, inSpace, frame, moment, now);
     }
     timeline.show(t, player.isLive, now);
   }

@@ -3,11 +3,12 @@
 const SLOW_MS = 30;
 const QUICK_MS = 19;
 const EVERY = 20; // frames between two looks at how it goes
+const LONGEST_MS = 100; // space is never further behind the picture
 const MOST_LEFT_OUT = 9;
 
 export class Pace {
   constructor() {
-    Object.assign(this, { leftOut: 0, count: 0, since: null });
+    Object.assign(this, { leftOut: 0, count: 0, since: null, drawn: 0 });
   }
 
   /** Whether the frame at `now`, ms, is one in which space is drawn; asked once a frame. */
@@ -20,6 +21,8 @@ export class Pace {
       if (took > SLOW_MS) this.leftOut = Math.min(MOST_LEFT_OUT, this.leftOut + 2);
       else if (took < QUICK_MS) this.leftOut = Math.max(0, this.leftOut - 1);
     }
-    return this.count % (this.leftOut + 1) === 0;
+    if (this.count % (this.leftOut + 1) && now - this.drawn < LONGEST_MS) return false;
+    this.drawn = now;
+    return true;
   }
 }

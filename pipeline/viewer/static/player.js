@@ -37,12 +37,14 @@ export class Player {
     this.play();
   }
 
-  /** One frame on or back. */
+  /** One frame on or back (`by` 1 or -1): to the next that has a picture, if any has. */
   step(by) {
-    const list = this.frames.list;
-    const at = this.frames.at(this.t + 0.001);
-    const next = list[Math.max(0, Math.min(list.length - 1, at + by))];
-    if (next) this.pause(next.t);
+    const { list } = this.frames;
+    const pictured = list.some(({ blob }) => blob);
+    let at = this.frames.at(this.t + 0.001);
+    if (by < 0 && pictured) while (at > 0 && !list[at].blob) at--; // the picture that is shown
+    do at += by; while (list[at] && pictured && !list[at].blob);
+    this.pause(list[at]?.t);
   }
 
   /** The moment to be shown at `now`, ms of media time; null: there is none. */
