@@ -5,8 +5,9 @@ import subprocess
 import pytest
 
 from pipeline.cli import DEFAULT_VIEW, with_address
-from pipeline.config import ViewSettings
+from pipeline.config import ViewSettings, from_mapping
 from pipeline.errors import ConfigError, EndpointError
+from pipeline.recordings.about import About
 from pipeline.viewer.access import COOKIE, Address, Gate, checked
 from tests.posecast import SAMPLE, refused
 from tests.rtsp import free_port
@@ -100,3 +101,10 @@ def test_view_may_be_typed_without_an_address() -> None:
 def test_the_command_refuses_in_one_line(tmp_path) -> None:
     line = refused(tmp_path, "run", SAMPLE, "--view", "0.0.0.0:8088", "--view-token", TOKEN, names="--view-tls")
     assert TOKEN not in line
+
+
+def test_a_recording_does_not_tell_the_token() -> None:
+    config = from_mapping({"view": {"address": "127.0.0.1:8088", "token": TOKEN}}, "test")
+    kept = About.of(config, ()).attachments()["settings.json"][1]
+    assert TOKEN not in kept.decode()
+    assert "127.0.0.1:8088" in kept.decode()
