@@ -3,7 +3,9 @@
 Every error a user can cause ends as one line on stderr and exit code 2; a run that cannot go on ends with 3.
 """
 
+import re
 import sys
+from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Annotated, Final
@@ -32,6 +34,9 @@ engines: Final = typer.Typer(help="Build, check, list and remove the engines of 
 app.add_typer(engines, name="engines")
 app.add_typer(recording, name="recording")
 app.add_typer(calibrate, name="calibrate")
+
+DEFAULT_VIEW: Final = "127.0.0.1:8088"
+_HOST_AND_PORT: Final = re.compile(r"(?!usb:)[^/=]*:\d+")
 
 ConfigOption = Annotated[
     str, typer.Option("--config", "-c", help="A TOML file, or a shipped one: live, broadcast, replay.")
@@ -63,18 +68,39 @@ def run(
     record_video: Annotated[
         bool, typer.Option("--record-video", help="Record the cameras' video, too, as it comes (needs --record).")
     ] = False,
+    view: Annotated[
+        str, typer.Option(metavar="[HOST:PORT]", help=f"A page to watch the run on, http://{DEFAULT_VIEW}/ by default.")
+    ] = "",
+    view_token: Annotated[
+        str,
+        typer.Option(envvar="POSECAST_VIEW_TOKEN", help="What a browser must know; needed beyond this machine."),
+    ] = "",
+    view_tls: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="CERT KEY", help="Files in PEM; needed beyond this machine."),
+    ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="One JSON object a line instead of a table.")] = False,
 ) -> None:
     """Watch one or several cameras and publish poses until they end or Ctrl-C.
 
-    See them with [bold]posecast subscribe[/]. Example: posecast run rtsp://192.0.2.7/stream
+    See them with [bold]--view[/] in a browser, or with [bold]posecast subscribe[/].
+    Example: posecast run rtsp://192.0.2.7/stream --view
     """
     from pipeline.live import run_live
 
     loaded = settings.with_cameras(settings.load(settings.shipped(config)), camera or [])
     chosen = settings.changed(
-        loaded, endpoint=endpoint, insecure=insecure, paced=paced, record=record, video=record_video
+        loaded,
+        endpoint=endpoint,
+        insecure=insecure,
+        paced=paced,
+        record=record,
+        video=record_video,
+        view=view,
+        token=view_token,
+        tls=view_tls,
     )
-    raise typer.Exit(run_live(chosen, sources, seconds, console, errors))
+    raise typer.Exit(run_live(chosen, sources, seconds, console, errors, log_json))
 
 
 @app.command()
@@ -134,6 +160,16 @@ def subscribe(
     from pipeline.subscribe import subscribe as listen
 
     raise typer.Exit(listen(endpoint, json=json, topics=tuple(topic or ("pose/", "event/")), count=count))
+
+
+@app.command()
+def top(
+    endpoint: Annotated[str, typer.Argument(help="Address of a running posecast.")] = "tcp://127.0.0.1:5599",
+) -> None:
+    """Show how the stages of a running posecast are, until Ctrl-C."""
+    from pipeline.top import watch
+
+    raise typer.Exit(watch(endpoint, console))
 
 
 @app.command()
@@ -225,12 +261,21 @@ _VERBS: Final = {
 }
 
 
+def with_address(words: Sequence[str]) -> list[str]:
+    """What was typed, `--view` without an address with the usual one: an option of typer has a value or has none."""
+    pairs = zip(words, [*words[1:], ""], strict=True)
+    return [
+        f"--view={DEFAULT_VIEW}" if word == "--view" and not _HOST_AND_PORT.fullmatch(after) else word
+        for word, after in pairs
+    ]
+
+
 def main() -> int:
     """Entry point of `posecast`."""
     for verb in sorted(entry_points(group="posecast.commands"), key=lambda entry: entry.name):
         _register(verb)
     try:
-        code = app(standalone_mode=False)
+        code = app(args=with_address(sys.argv[1:]), standalone_mode=False)
     except (PosecastError, EngineError, CalibrationError) as error:
         errors.print(f"posecast: {error}", style="red", soft_wrap=True, markup=False)
         return getattr(error, "exit_code", 2)

@@ -113,6 +113,29 @@ class Record(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return bool(self.folder)
 
 
+class ViewSettings(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The page on which the run is watched."""
+
+    address: str = ""
+    """HOST:PORT where it is served; empty: nowhere. Beyond this machine only with `token` and TLS."""
+    token: str = ""
+    """What a browser must know, at least 16 characters."""
+    tls_cert: str = ""
+    tls_key: str = ""
+    """Files in PEM."""
+    height_px: Annotated[int, msgspec.Meta(ge=120, le=1080)] = 540
+    """Of the pictures on the page at most; so is their width, where they are upright."""
+    quality: Annotated[int, msgspec.Meta(ge=20, le=95)] = 75
+    """Of their JPEG."""
+    rate_hz: Positive = 30.0
+    """Pictures a second at most; poses come at their own rate."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is a page."""
+        return bool(self.address)
+
+
 class Batch(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a stage that serves several streams takes at once, where its network gains from it."""
 
@@ -164,6 +187,7 @@ class Config(_Section, frozen=True, kw_only=True, forbid_unknown_fields=True):
     smooth: Smooth = Smooth()
     publish: Publish = Publish()
     record: Record = Record()
+    view: ViewSettings = ViewSettings()
     batch: Batch = Batch()
     camera: Camera = Camera()
     engines: Engines = Engines()
@@ -279,6 +303,9 @@ def changed(
     paced: bool = False,
     record: str = "",
     video: bool = False,
+    view: str = "",
+    token: str = "",
+    tls: tuple[str, str] | None = None,
 ) -> Config:
     """The settings with what was typed on the command line."""
     publish = msgspec.structs.replace(
@@ -290,7 +317,15 @@ def changed(
     recorded = msgspec.structs.replace(
         config.record, folder=record or config.record.folder, video=video or config.record.video
     )
-    return msgspec.structs.replace(config, publish=publish, source=source, record=recorded)
+    cert, key = tls or (config.view.tls_cert, config.view.tls_key)
+    viewed = msgspec.structs.replace(
+        config.view,
+        address=view or config.view.address,
+        token=token or config.view.token,
+        tls_cert=cert,
+        tls_key=key,
+    )
+    return msgspec.structs.replace(config, publish=publish, source=source, record=recorded, view=viewed)
 
 
 def engine_settings(config: Config, threads: int, calls: int = 1) -> EngineSettings:

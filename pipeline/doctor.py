@@ -30,6 +30,8 @@ LEAST: Final = {
     "msgspec": "0.19",
     "msgpack": "1.1",
     "mcap": "1.6",
+    "aiohttp": "3.11",
+    "prometheus-client": "0.21",
     "openvino": "2025.2",
     "onnxruntime": "1.22",
     "typer": "0.15",

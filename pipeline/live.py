@@ -9,6 +9,7 @@ from rich.live import Live
 
 from pipeline.config import Config, camera_of, edges_of
 from pipeline.errors import ConfigError
+from pipeline.log import JsonLog
 from pipeline.messages import Health
 from pipeline.recordings.folder import checked
 from pipeline.report import health_table, source_line, starting_note
@@ -17,24 +18,43 @@ from pipeline.stages.publish import check_endpoint
 from pipeline.streams import Stream, named
 from pipeline.supervisor import Outcome, Supervisor
 from pipeline.topology import Layout
+from pipeline.viewer import access
 
 
-def run_live(config: Config, sources: Sequence[str], seconds: float, console: Console, errors: Console) -> int:
+def run_live(
+    config: Config,
+    sources: Sequence[str],
+    seconds: float,
+    console: Console,
+    errors: Console,
+    log_json: bool = False,
+) -> int:
     """Run until the sources end, a signal comes, or `seconds` have passed (0: no limit); the exit code."""
     streams = named(sources, config.stream)
     check_endpoint(config.publish.endpoint, config.publish.insecure)
     if config.record.wanted:
         checked(Path(config.record.folder))
+    page = access.checked(config.view).url if config.view.wanted else ""
     _examine_video(config, streams)
     for stream in streams:
         camera_of(config, stream.name)  # a camera file that is none is told before anything is started
         if Path(stream.uri).suffix and "://" not in stream.uri:  # a file: say what is wrong before anything is started
             open_source(stream.uri, config).close()
+    if log_json:
+        log = JsonLog(console.file)
+        log.write("publishing", endpoint=config.publish.endpoint, streams=[one.name for one in streams], view=page)
+        return _watched(config, streams, seconds, log.health, lambda line: log.write("loss", reason=line), errors)
+
+    def lost(line: str) -> None:
+        _complain(errors, line)
+
+    if page:
+        console.print(f"watch it on {page}", soft_wrap=True)
     if not console.is_terminal:
         names = f" {', '.join(stream.name for stream in streams)}" if len(streams) > 1 else ""
         address = config.publish.endpoint
         console.print(f"publishing{names} on {address}; posecast subscribe {address}", soft_wrap=True)
-        return _watched(config, streams, seconds, _Told(console).hear, errors)
+        return _watched(config, streams, seconds, _Told(console).hear, lost, errors)
     layout = Layout([stream.name for stream in streams], config.processes)
     edges = [row.name for row in edges_of(config)]
     rows = [*(node.name for node in layout.nodes), *edges]
@@ -45,7 +65,7 @@ def run_live(config: Config, sources: Sequence[str], seconds: float, console: Co
             known[health.stage if health.stage in edges else layout.node(health.stage, health.stream).name] = health
             live.update(health_table(rows, known))
 
-        return _watched(config, streams, seconds, show, errors)
+        return _watched(config, streams, seconds, show, lost, errors)
 
 
 def _examine_video(config: Config, streams: Sequence[Stream]) -> None:
@@ -60,9 +80,14 @@ def _examine_video(config: Config, streams: Sequence[Stream]) -> None:
 
 
 def _watched(
-    config: Config, streams: Sequence[Stream], seconds: float, on_health: Callable[[Health], None], errors: Console
+    config: Config,
+    streams: Sequence[Stream],
+    seconds: float,
+    on_health: Callable[[Health], None],
+    on_loss: Callable[[str], None],
+    errors: Console,
 ) -> int:
-    supervisor = Supervisor(config, streams, on_health, on_loss=lambda line: _complain(errors, line))
+    supervisor = Supervisor(config, streams, on_health, on_loss=on_loss)
     timer = threading.Timer(seconds, supervisor.stop) if seconds > 0 else None
     if timer is not None:
         timer.daemon = True

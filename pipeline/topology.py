@@ -66,6 +66,7 @@ class Edge:
 EDGES: Final = (
     # name, module, ring, packets, queue, s
     Edge("record", "pipeline.recordings.edge", False, True, 20_000, 10),
+    Edge("view", "pipeline.viewer.edge", True, False, 2_000, 10),
 )
 
 START_GRACE_S: Final = 60.0

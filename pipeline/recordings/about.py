@@ -35,14 +35,16 @@ class About:
 
     @classmethod
     def of(cls, config: Config, streams: tuple[Stream, ...]) -> Self:
-        """Of a run that begins; the addresses of `streams` have no credentials any more. Raises OutputError."""
+        """Of a run that begins; the addresses of `streams` have no credentials any more, nor have the settings. Raises
+        OutputError."""
         files = {one.name: config.camera.files.get(one.name, config.camera.file) for one in streams}
         try:
             cameras = {name: Path(file).read_bytes() for name, file in files.items() if file}
         except OSError as error:
             raise OutputError(f"{error.filename}: the camera file cannot be read ({error.strerror})") from error
         sources = {one.name: one.uri for one in streams}
-        return cls(config, cameras, sources, versions(), weights_manifest(config.engines.weights) or {})
+        shown = msgspec.structs.replace(config, view=msgspec.structs.replace(config.view, token=""))
+        return cls(shown, cameras, sources, versions(), weights_manifest(config.engines.weights) or {})
 
     def attachments(self) -> dict[str, tuple[str, bytes]]:
         """Name to media type and content."""

@@ -1,0 +1,1 @@
+"""A run in the browser: its pictures with their skeletons, the flight in space, its dives, and how it is."""
