@@ -153,7 +153,7 @@ _SOURCE_GAUGES: Final = ("drift_ppm", "jitter_ms", "clock_ahead_ms")
 
 def _sources(last: dict[tuple[str, str], Health]) -> Iterator[Metric]:
     """How live sources are, where capture's heartbeat tells it."""
-    sources = {of[1]: source for of, beat in last.items() if (source := getattr(beat, "source", None)) is not None}
+    sources = {of[1]: source for of, beat in last.items() if (source := beat.source) is not None}
     state = GaugeMetricFamily("posecast_source_state", "1 for the state it is in.", labels=("stream", "state"))
     for stream, source in sources.items():
         state.add_metric((stream, source.state), 1)

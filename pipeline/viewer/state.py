@@ -44,9 +44,8 @@ class Hearts:
         silent_s = time.monotonic() - self._heard[of]
         if silent_s > _SILENCE_S.get(of[0], _SILENT_BY_DEFAULT_S):
             return f"silent for {silent_s:.0f} s"
-        source: Any = getattr(beat, "source", None)
-        if source is not None and source.state != "live":
-            return f"source {source.state}"
+        if beat.source is not None and beat.source.state != "live":
+            return f"source {beat.source.state}"
         return ""
 
     def report(self) -> tuple[bool, dict[str, Any]]:

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from pipeline.messages import Health
+from pipeline.messages import Health, SourceHealth, SourceState
 from pipeline.topology import STAGES
 from pipeline.viewer import state
 from pipeline.viewer.gauges import Gauges
@@ -17,30 +17,9 @@ from tests.viewed import health, pose
 DASHBOARD = ROOT / "docs" / "grafana" / "posecast.json"
 
 
-class Source(msgspec.Struct, frozen=True):
-    """What capture tells of a live source."""
-
-    state: str = "live"
-    attempts: int = 3
-    reconnects: int = 2
-    stalls: int = 1
-    damaged: int = 0
-    missing: int = 0
-    jumps: int = 0
-    drift_ppm: float | None = 12.5
-    jitter_ms: float = 1.0
-    clock_ahead_ms: float | None = None
-
-
-class LiveHealth(Health, frozen=True, kw_only=True, tag="health"):
-    """A heartbeat with it."""
-
-    source: Source = Source()
-
-
-def beat(state: str = "live") -> LiveHealth:
-    known = {name: getattr(health("capture", "main", sent=90), name) for name in Health.__struct_fields__}
-    return LiveHealth(**known, source=Source(state=state))
+def beat(state: SourceState = "live") -> Health:
+    source = SourceHealth(state=state, since_unix_ns=0, attempts=3, reconnects=2, stalls=1, drift_ppm=12.5)
+    return msgspec.structs.replace(health("capture", "main", sent=90), source=source)
 
 
 @pytest.fixture
