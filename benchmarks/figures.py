@@ -6,8 +6,8 @@
     python benchmarks/chain.py --json results/chain.json
     python benchmarks/figures.py results README.md
 
-Accuracy comes from the first two (of the sample dive from the first alone), speed from the others; what was not
-measured again stays as it is.
+Accuracy comes from the first two (of the sample dive from the first alone; of photographs or crops from `posecast eval
+SUITE --json results/SUITE.json`), speed from the others; what was not measured again stays as it is.
 """
 
 import json
@@ -41,9 +41,10 @@ def renewed(text: str, results: Path) -> str:
         if all(path.is_file() for path in paths):
             text = _replaced(text, name, section(*(json.loads(path.read_text(encoding="utf-8")) for path in paths)))
             measured = True
-    if (results / ACCURACY[0]).is_file():
-        text = _with_rows(text, demo_rows(json.loads((results / ACCURACY[0]).read_text(encoding="utf-8"))))
-        measured = True
+    for name, rows in ((ACCURACY[0], demo_rows), ("photos.json", suite_rows), ("synth-crops.json", suite_rows)):
+        if (results / name).is_file():
+            text = _with_rows(text, rows(json.loads((results / name).read_text(encoding="utf-8"))))
+            measured = True
     if not measured:
         page.refuse(f"{results}: neither {' and '.join(ACCURACY)} nor {' and '.join(SPEED)}; measure first")
     return text
@@ -85,6 +86,11 @@ def _with_rows(text: str, rows: list[tuple[str, str]]) -> str:
     for name, value in rows:
         text = re.sub(rf"^\| {re.escape(name)} \|.*$", lambda _, row=f"| {name} | {value} |": row, text, flags=re.M)
     return text
+
+
+def suite_rows(measured: dict[str, Any]) -> list[tuple[str, str]]:
+    """Rows of `posecast eval SUITE --json`."""
+    return held_out_rows(measured["suites"])
 
 
 def held_out_rows(suites: dict[str, Any]) -> list[tuple[str, str]]:

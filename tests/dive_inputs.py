@@ -20,6 +20,7 @@ from engines.contracts import (
     TEMPORAL_FRAME,
     WINDOW,
 )
+from engines.heatmaps import decode_heatmaps
 from engines.skeleton import PELVIS, J
 from tests.conftest import ROOT
 
@@ -69,7 +70,7 @@ def differences(contract, want, got):
             found[name] = np.abs(a - b).max() / np.abs(a).max()
         if name == "heatmaps":
             # Between two places that are almost equally probable the decoder jumps: 19 of 20 joints count.
-            places, others = codecs.decode_heatmaps(a)[0], codecs.decode_heatmaps(b)[0]
+            places, others = decode_heatmaps(a)[0], decode_heatmaps(b)[0]
             found["keypoints px"] = np.percentile(np.linalg.norm(places - others, axis=-1), 95)
     return {name: float(value) for name, value in found.items()}
 

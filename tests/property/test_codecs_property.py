@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from calibration.camera import Camera
 from engines import codecs
+from engines.heatmaps import decode_heatmaps
 
 finite = st.floats(-3000, 3000)
 crops = st.builds(codecs.Crop, st.tuples(finite, finite), st.floats(8, 3000), st.floats(-2 * math.pi, 2 * math.pi))
@@ -26,7 +27,7 @@ def joints(margin_px):
 
 @given(joints(5 * codecs.HEATMAP_STRIDE), st.floats(1.0, 2.0))
 def test_joints_survive_heat_maps_to_a_tenth_of_a_heat_map_pixel(points, sigma):
-    decoded, confidence = codecs.decode_heatmaps(codecs.encode_heatmaps(points, sigma))
+    decoded, confidence = decode_heatmaps(codecs.encode_heatmaps(points, sigma))
     assert np.abs(decoded - points).max() < 0.1 * codecs.HEATMAP_STRIDE
     assert confidence.min() > 0.72  # a joint midway between pixels, drawn with the widest sigma
     assert confidence.max() <= 1.0
@@ -34,7 +35,7 @@ def test_joints_survive_heat_maps_to_a_tenth_of_a_heat_map_pixel(points, sigma):
 
 @given(joints(0))
 def test_joints_at_the_border_are_pulled_inwards_by_little_more_than_a_pixel(points):
-    decoded, _ = codecs.decode_heatmaps(codecs.encode_heatmaps(points))
+    decoded, _ = decode_heatmaps(codecs.encode_heatmaps(points))
     assert np.abs(decoded - points).max() < 1.2 * codecs.HEATMAP_STRIDE
 
 
