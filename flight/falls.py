@@ -214,7 +214,9 @@ class Falls:
         if not known.any():
             return None
         depth = self.size * float(np.median(inside.depth_m[known]))
-        sd = depth * self.size_sd / self.size
+        # Frames err alike: however many there are, their scatter is what their middle may be off by.
+        scatter = 1.4826 * float(np.median(np.abs(self.size * inside.depth_m[known] / depth - 1)))
+        sd = depth * float(np.hypot(self.size_sd / self.size, scatter))
         seen = inside.seen(((float(inside.t_s[known].mean()), depth, sd), *self._at_edge(first_s)))
         fall = fitted_fall(seen, self._standpoint.down_cam, begin=begin)
         if fall is not None:
