@@ -160,7 +160,7 @@ async def look_at(folder: Path, source: str, port: int) -> None:
 
 
 @pytest.mark.xfail(
-    reason="since live sources number their frames anew the picture was 13 frames off its number in a loop: to be found",
+    reason="with live sources that number frames anew the picture was 13 frames off its number in a loop",
     strict=False,
 )
 def test_skeletons_lie_on_the_athlete_and_the_page_comes_back(tmp_path) -> None:
