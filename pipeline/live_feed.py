@@ -105,7 +105,7 @@ class LiveInlet:
                 self.taken_ns = time.monotonic_ns()
                 messages.append(self._told(happened))
             else:
-                self._seq += 1
+                self._seq += 1 + happened.missed
                 self.taken_ns = happened.arrived_ns
                 messages.append(Decoded(happened.picture, self._seq, happened.t_capture_ns, happened.arrived_ns))
         if self._source.over:

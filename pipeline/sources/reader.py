@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pipeline.errors import Cause, SourceError
@@ -30,12 +30,14 @@ class Connected:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A picture, when its source shows it by its own clock, and when it left the decoder (monotonic, UNIX)."""
+    """A picture, when its source shows it by its own clock, and when it left the decoder (monotonic, UNIX); `missed`
+    pictures before it were superseded."""
 
     picture: Picture
     presentation_ns: int | None
     arrived_ns: int
     t_capture_ns: int
+    missed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Reader:
         self._items: deque[Item] = deque()
         self._left = False
         self._opened: Opened | None = None
-        self.superseded = 0
+        self.superseded = self._told_superseded = 0
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
         self._thread.start()
 
@@ -68,6 +70,9 @@ class Reader:
             if not self._items:
                 self._ready.wait(timeout_s)
             item = self._items.popleft() if self._items else None
+            if isinstance(item, Shown):  # what gave way was older than whatever is left
+                item = replace(item, missed=self.superseded - self._told_superseded)
+                self._told_superseded = self.superseded
             self._ready.notify_all()
             return item
 

@@ -159,10 +159,6 @@ async def look_at(folder: Path, source: str, port: int) -> None:
     assert all(address.startswith(f"http://127.0.0.1:{port}/") for address in page.asked), page.asked
 
 
-@pytest.mark.xfail(
-    reason="with live sources that number frames anew the picture was 13 frames off its number in a loop",
-    strict=False,
-)
 def test_skeletons_lie_on_the_athlete_and_the_page_comes_back(tmp_path) -> None:
     require_chromium()
     require_weights()

@@ -109,6 +109,17 @@ def test_changes_stand_between_the_pictures_with_the_number_of_the_next(tmp_path
     inlet.close()
 
 
+def test_pictures_that_gave_way_leave_a_gap_in_the_numbers(tmp_path, monkeypatch, small) -> None:
+    inlet = inlet_of(Config(), tmp_path, monkeypatch, small)
+    inlet._source._newest = True
+    inlet.receive(0.0)  # connects
+    time.sleep(0.5)  # nobody asks
+    numbers = [m.seq for m in itertools.islice(heard(inlet), 4) if isinstance(m, Decoded)]
+    assert numbers[-1] == 5
+    assert 6 - len(numbers) == inlet.dropped["superseded"] > 0
+    inlet.close()
+
+
 def test_a_restarted_capture_goes_on_counting(tmp_path, monkeypatch, small) -> None:
     for first in (0, 6):
         inlet = inlet_of(Config(), tmp_path, monkeypatch, small)
